@@ -1,0 +1,150 @@
+"""The server: from settings to an address that listens, and back down to a data directory at rest.
+
+start:  data directory locked -> database ready -> core open -> listening
+stop:   not ready -> streams and polls sent away -> not listening -> writer flushed -> database closed -> unlocked
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import resource
+import socket
+import time
+from pathlib import Path
+
+import tornado.netutil
+from tornado.httpserver import HTTPServer
+from tornado.web import RequestHandler
+
+from rtserver import schema
+from rtserver.auth import Authenticator, JwksKeys, SecretKeys, read_secret
+from rtserver.config import Config
+from rtserver.core import Core
+from rtserver.errors import StartRefused
+from rtserver.handlers.base import Api, UnknownRoute
+from rtserver.handlers.operation import Alive, Health
+from rtserver.handlers.publish import Publish
+from rtserver.handlers.sessions import Leave, OneParticipant, OneSession, Participants, Sessions
+from rtserver.handlers.stream import Stream
+from rtserver.handlers.updates import Updates
+from rtserver.hub import Hub
+from rtserver.schema import DataDirectory
+from rtserver.worker import ThreadWorker
+
+log = logging.getLogger(__name__)
+
+# Descriptors that are not streams: the database, the log, the loop, and requests in between.
+SPARE_DESCRIPTORS = 100
+IDLE_CONNECTION_SECONDS = 75
+BODY_SECONDS = 60
+# How long answers that are on their way get when the server stops.
+LAST_ANSWERS_SECONDS = 2
+
+
+class Events(Publish, Stream):
+    """One address: POST publishes, GET streams."""
+
+
+def routes(base_path: str) -> list[tuple[str, type[RequestHandler]]]:
+    """Return every address, as a pattern, with its handler."""
+    session = f"{base_path}/api/sessions/([^/]+)"
+    return [
+        (f"{base_path}/api/sessions", Sessions),
+        (session, OneSession),
+        (f"{session}/participants", Participants),
+        (f"{session}/participants/([^/]+)", OneParticipant),
+        (f"{session}/leave", Leave),
+        (f"{session}/events", Events),
+        (f"{session}/updates", Updates),
+        (f"{base_path}/api/health/realtime", Health),
+        (f"{base_path}/healthz", Alive),
+        (".*", UnknownRoute),
+    ]
+
+
+def now_us() -> int:
+    """Return microseconds since 1970 by the system's clock."""
+    return time.time_ns() // 1000
+
+
+class Server:
+    """One server: `start`, then `stop`."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.url = ""  # where it listens, once it does
+
+    @property
+    def hub(self) -> Hub:
+        return self._core.hub
+
+    async def start(self) -> None:
+        """Open the data directory and listen.  Raises `StartRefused`."""
+        self._directory = DataDirectory(Path(self.config.data_dir))
+        try:
+            # First, so that an address that is taken leaves the database alone.
+            sockets = self._bind()
+            authenticator = await self._authenticator()
+            database = self._directory.database
+            await asyncio.to_thread(schema.prepare, database)
+            self._workers = ThreadWorker("rtserver-writer"), ThreadWorker("rtserver-reader")
+            self._core = await Core.open(
+                self.config,
+                lambda read_only: schema.connect(database, read_only=read_only),
+                store_worker=self._workers[0],
+                query_worker=self._workers[1],
+                clock=now_us,
+                rng=random.Random(),
+                max_streams=self._max_streams(),
+            )
+        except BaseException:
+            self._directory.release()
+            raise
+        self._core.maintenance.start()
+        self._http = HTTPServer(
+            Api(routes(self.config.base_path), self.hub, authenticator, self.config),
+            idle_connection_timeout=IDLE_CONNECTION_SECONDS,
+            body_timeout=BODY_SECONDS,
+        )
+        self._http.add_sockets(sockets)
+
+    async def stop(self) -> None:
+        """Send readers away over ``drain_seconds``, then leave everything durable and at rest."""
+        await self.hub.drain(self.config.drain_seconds)
+        self._http.stop()
+        await self.hub.writer.flush()
+        # Answers to the last publishes are still being written.
+        await asyncio.wait([asyncio.ensure_future(self._http.close_all_connections())], timeout=LAST_ANSWERS_SECONDS)
+        await self._core.close()
+        for worker in self._workers:
+            await worker.close()
+        self._directory.release()
+
+    def _bind(self) -> list[socket.socket]:
+        config = self.config
+        try:
+            if config.unix_socket:
+                self.url = f"unix:{config.unix_socket}"
+                return [tornado.netutil.bind_unix_socket(config.unix_socket, 0o660, config.backlog)]
+            sockets = tornado.netutil.bind_sockets(config.port, config.host, backlog=config.backlog)
+        except (OSError, ValueError) as error:
+            where = config.unix_socket or f"{config.host} port {config.port}"
+            raise StartRefused(f"cannot listen on {where}: {getattr(error, 'strerror', None) or error}") from None
+        port = sockets[0].getsockname()[1]
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        self.url = f"http://{host}:{port}{config.base_path}"
+        return sockets
+
+    async def _authenticator(self) -> Authenticator:
+        config = self.config
+        keys = JwksKeys(config.jwks) if config.jwks else SecretKeys(read_secret(Path(config.data_dir)))
+        authenticator = Authenticator(keys, config.token_audience, config.token_issuer)
+        await authenticator.start()
+        return authenticator
+
+    def _max_streams(self) -> int:
+        if self.config.max_streams:
+            return int(self.config.max_streams)
+        return max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS)

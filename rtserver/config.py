@@ -1,0 +1,260 @@
+"""The settings: one table, from which come flags, environment variables, the file, the help and the documentation.
+
+Precedence: flag, then ``RTSERVER_<NAME>``, then the TOML file, then the default.  A wrong value stops the start with
+one line that names the setting, what was found and what is allowed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtserver.errors import ConfigRefused
+
+Value = str | int | float | bool | tuple[str, ...]
+
+ENVIRONMENT_PREFIX = "RTSERVER_"
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?")
+_DURATION_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, None: 1}
+_SIZE = re.compile(r"([0-9]+)(k|m|g)?", re.IGNORECASE)
+_SIZE_BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, None: 1}
+_BOOLEANS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row.  ``unit`` is seconds, bytes, count, text, list, boolean or one of; bounds are inclusive."""
+
+    name: str
+    default: Value
+    unit: str
+    help: str
+    low: float = 0
+    high: float = math.inf
+    choices: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return ENVIRONMENT_PREFIX + self.name.upper()
+
+    def read(self, found: object) -> Value:
+        """Return the value of ``found``, a string or what TOML gives; raises `ValueError` with what is allowed."""
+        match self.unit:
+            case "seconds":
+                return self._bounded(_read_duration(found), "seconds, or like 250ms, 15m, 8h, 30d")
+            case "bytes":
+                return self._bounded(_read_size(found), "bytes, or like 64k, 16m, 1g")
+            case "count":
+                return self._bounded(_read_count(found), "a whole number")
+            case "boolean":
+                return _read_boolean(found)
+            case "list":
+                return _read_list(found)
+        if not isinstance(found, str):
+            raise ValueError("a string")
+        if self.choices and found not in self.choices:
+            raise ValueError(f"one of {', '.join(self.choices)}")
+        return found
+
+    def _bounded(self, number: float | None, kind: str) -> float:
+        bounds = f"{self.low:g} to {self.high:g}" if self.high < math.inf else f"at least {self.low:g}"
+        if number is None or not self.low <= number <= self.high:
+            raise ValueError(f"{kind}, {bounds}")
+        return number
+
+
+# Groups are for the reader of `rtserver serve --help`; their order is the order of first questions.
+SETTINGS: dict[str, tuple[Setting, ...]] = {
+    "Address": (
+        Setting("host", "127.0.0.1", "text", "address to listen on; :: for all of IPv6 and IPv4"),
+        Setting("port", 8080, "count", "port to listen on; 0 takes a free one", high=65535),
+        Setting("unix_socket", "", "text", "listen on this unix socket instead of host and port"),
+        Setting("base_path", "", "text", "prefix of every path, like /rt, when a proxy passes only that on"),
+        Setting("backlog", 1024, "count", "connections the kernel may hold before they are accepted", low=1),
+    ),
+    "Data": (
+        Setting("data_dir", "rtserver-data", "text", "directory of the database and the secret; one server each"),
+        Setting(
+            "durability",
+            "full",
+            "text",
+            "full: acknowledged events survive power loss; normal: faster, the last "
+            "moments may be lost at power loss, never at a crash",
+            choices=("full", "normal"),
+        ),
+        Setting("retention_events", 100_000, "count", "events kept per session; 0 keeps all"),
+        Setting("retention_age", 30 * 86400, "seconds", "how long events are kept; 0 keeps them for ever"),
+        Setting("max_pending_bytes", 16 << 20, "bytes", "events that may wait for the disk before 503", low=1 << 16),
+    ),
+    "Who may": (
+        Setting(
+            "jwks",
+            "",
+            "text",
+            "file or https URL of an identity provider's keys (RS256, ES256), instead of this server's own secret",
+        ),
+        Setting("token_audience", "", "text", "aud that tokens must have; empty: any"),
+        Setting("token_issuer", "", "text", "iss that tokens must have; empty: any"),
+        Setting("cors_origins", (), "list", "origins whose pages may call this server, or *; empty: none"),
+    ),
+    "Memory and limits": (
+        Setting("ring_events", 1000, "count", "newest events of a session kept in memory", low=1),
+        Setting("ring_bytes", 4 << 20, "bytes", "and how many bytes of them", low=1 << 10),
+        Setting("max_ring_bytes", 256 << 20, "bytes", "bytes of all sessions' events in memory", low=1 << 10),
+        Setting("max_sessions", 10_000, "count", "sessions in memory", low=1),
+        Setting("session_idle", 300, "seconds", "how long an unused session stays in memory"),
+        Setting("max_participants", 1000, "count", "participants of one session", low=1),
+        Setting("max_streams", 0, "count", "open streams in all; 0: as many as the file descriptor limit allows"),
+        Setting("max_waiting_polls", 10_000, "count", "long polls that wait at once", low=1),
+        Setting("max_body_bytes", 1 << 20, "bytes", "size of a request body", low=1 << 10),
+        Setting("max_event_bytes", 64 << 10, "bytes", "size of one event's data", low=256),
+        Setting("max_metadata_bytes", 16 << 10, "bytes", "size of a session's metadata", low=256),
+        Setting("replay_step", 256, "count", "events read from the disk in one step of catching up", low=1),
+        Setting("replay_step_bytes", 256 << 10, "bytes", "and at most about so many bytes", low=1 << 10),
+    ),
+    "Streams": (
+        Setting("heartbeat_interval", 30, "seconds", "how often a stream says that it lives", low=1, high=3600),
+        Setting("max_connection_time", 3600, "seconds", "streams end between 80 and 100 % of this", low=1),
+        Setting("retry_interval", 5, "seconds", "after which EventSource reconnects"),
+        Setting(
+            "sse_padding",
+            2048,
+            "bytes",
+            "padding before the first event, for proxies that hold the first kilobytes back; 0: none",
+            high=1 << 16,
+        ),
+        Setting("slow_reader_timeout", 60, "seconds", "how long a stream may take nothing before it is ended", low=1),
+        Setting("typing_indicators", True, "boolean", "whether typing is shown at all"),
+    ),
+    "Polls": (
+        Setting("poll_timeout", 30, "seconds", "how long a long poll may wait", low=1, high=120),
+        Setting("poll_retry_after", 5, "seconds", "Retry-After of a long poll without news"),
+    ),
+    "Process": (
+        Setting("drain_seconds", 5, "seconds", "over how long streams are ended at SIGTERM", high=600),
+        Setting("log_level", "info", "text", "how much is logged", choices=("debug", "info", "warning", "error")),
+    ),
+}
+
+TABLE: dict[str, Setting] = {setting.name: setting for group in SETTINGS.values() for setting in group}
+
+
+class Config:
+    """The settings of one server, as attributes by their names."""
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = dict(values)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def as_dict(self) -> dict[str, Value]:
+        return dict(self._values)
+
+
+def load(flags: Mapping[str, object], environment: Mapping[str, str] = os.environ, file: Path | None = None) -> Config:
+    """Return the effective settings; ``flags`` holds what was given on the command line.  Raises `ConfigRefused`."""
+    values = {name: setting.default for name, setting in TABLE.items()}
+    if file is not None:
+        values |= _from_file(file)
+    for name, setting in TABLE.items():
+        if setting.variable in environment:
+            values[name] = _read(setting, environment[setting.variable], setting.variable)
+    for name, found in flags.items():
+        values[name] = _read(TABLE[name], found, TABLE[name].flag)
+    config = Config(values)
+    _check_together(config)
+    return config
+
+
+def parse_duration(text: str) -> float:
+    """Return seconds from ``3s``, ``15m``, ``8h``, ``30d`` or a plain number; raises `ValueError`."""
+    seconds = _read_duration(text)
+    if seconds is None:
+        raise ValueError(f"{text!r} is not a duration like 3s, 15m, 8h or 30d")
+    return seconds
+
+
+def _from_file(file: Path) -> dict[str, Value]:
+    try:
+        found = tomllib.loads(file.read_text())
+    except OSError as error:
+        raise ConfigRefused(f"cannot read {file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigRefused(f"{file} is not valid TOML: {error}") from None
+    unknown = sorted(found.keys() - TABLE.keys())
+    if unknown:
+        raise ConfigRefused(f"{file}: there is no setting {unknown[0]!r}; see rtserver serve --help")
+    return {name: _read(TABLE[name], value, f"{file}: {name}") for name, value in found.items()}
+
+
+def _read(setting: Setting, found: object, where: str) -> Value:
+    try:
+        return setting.read(found)
+    except ValueError as error:
+        raise ConfigRefused(f"{where} is {found!r}; it must be {error}") from None
+
+
+def _check_together(config: Config) -> None:
+    """Refuse values that are each allowed and make no sense together."""
+    if config.base_path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", config.base_path):
+        raise ConfigRefused(f"base_path is {config.base_path!r}; it must be like /rt, without a slash at the end")
+    if config.max_event_bytes > config.max_body_bytes:
+        raise ConfigRefused(
+            f"max_event_bytes is {config.max_event_bytes}; it must be at most max_body_bytes, {config.max_body_bytes}"
+        )
+    for origin in config.cors_origins:
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
+            raise ConfigRefused(f"cors_origins has {origin!r}; it must be * or like https://app.example.com")
+
+
+def _read_duration(found: object) -> float | None:
+    if isinstance(found, str) and (match := _DURATION.fullmatch(found)):
+        number = float(match[1]) * _DURATION_SECONDS[match[2]]
+        return int(number) if number.is_integer() else number
+    return _number(found)
+
+
+def _read_size(found: object) -> int | None:
+    if isinstance(found, str) and (match := _SIZE.fullmatch(found)):
+        return int(match[1]) * _SIZE_BYTES[match[2] and match[2].lower()]
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def _read_count(found: object) -> int | None:
+    if isinstance(found, str) and re.fullmatch("[0-9]+", found):
+        return int(found)
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def _number(found: object) -> float | None:
+    is_number = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found)
+    return found if is_number else None  # type: ignore[return-value]
+
+
+def _read_boolean(found: object) -> bool:
+    value = _BOOLEANS.get(found, found) if isinstance(found, str) else found
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def _read_list(found: object) -> tuple[str, ...]:
+    items = found.split(",") if isinstance(found, str) else found
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise ValueError("a list of strings, on the command line with commas between them")
+    return tuple(item.strip() for item in items if item.strip())

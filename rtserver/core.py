@@ -1,0 +1,110 @@
+"""The core put together: store, writer, hub and maintenance over two workers, without HTTP.
+
+The server runs it on threads and files, the simulation on a simulated disk and clock; it is the same core.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from rtserver.config import Config
+from rtserver.documents import features
+from rtserver.hub import Hub
+from rtserver.maintenance import Maintenance, Retention
+from rtserver.polls import Polls
+from rtserver.queries import Queries
+from rtserver.reader import Reader
+from rtserver.registry import Registry
+from rtserver.store import Store
+from rtserver.streams import Streams, StreamSettings
+from rtserver.worker import Worker
+from rtserver.writer import Writer
+
+# Opens a connection in the thread that will use it; True for one that only reads.
+Connect = Callable[[bool], Any]
+
+
+class Core:
+    """A hub on an open database: `open`, then `close`."""
+
+    def __init__(
+        self, hub: Hub, maintenance: Maintenance, store: Store, queries: Queries, workers: list[Worker]
+    ) -> None:
+        self.hub = hub
+        self.maintenance = maintenance
+        self._store = store
+        self._queries = queries
+        self._store_worker, self._query_worker = workers
+
+    @classmethod
+    async def open(
+        cls,
+        config: Config,
+        connect: Connect,
+        *,
+        store_worker: Worker,
+        query_worker: Worker,
+        clock: Callable[[], int],
+        rng: random.Random,
+        max_streams: int,
+    ) -> Core:
+        """Begin a server's life on a database whose schema is up to date; ``clock`` gives microseconds since 1970."""
+        store: Store = await store_worker.call(_open_store, connect, config.durability)
+        queries: Queries = await query_worker.call(_open_queries, connect)
+        reader = Reader(query_worker, queries, config.replay_step, config.replay_step_bytes)
+        hub = Hub(
+            writer=lambda show: Writer(store_worker, store.commit, clock, show, config.max_pending_bytes),
+            registry=Registry(query_worker, queries, config.max_sessions, config.ring_events, config.ring_bytes),
+            reader=reader,
+            streams=Streams(reader, _stream_settings(config, max_streams), clock, rng),
+            polls=Polls(reader, config.max_waiting_polls),
+            query_worker=query_worker,
+            queries=queries,
+            last_number=await query_worker.call(queries.last_number),
+            max_participants=config.max_participants,
+            has_typing_indicators=config.typing_indicators,
+            rng=rng,
+        )
+        maintenance = Maintenance(
+            hub,
+            store,
+            queries,
+            store_worker=store_worker,
+            query_worker=query_worker,
+            clock=clock,
+            retention=Retention(config.retention_events, config.retention_age),
+            session_idle_seconds=config.session_idle,
+            max_ring_bytes=config.max_ring_bytes,
+        )
+        return cls(hub, maintenance, store, queries, [store_worker, query_worker])
+
+    async def close(self) -> None:
+        """Finish what was accepted and leave the database at rest; the workers stay usable."""
+        await self.maintenance.close()
+        await self.hub.close()
+        await self._query_worker.call(self._queries.close)
+        await self._store_worker.call(self._store.close)
+
+
+def _open_store(connect: Connect, durability: str) -> Store:
+    store = Store(connect(False), durability)
+    store.begin_life()
+    return store
+
+
+def _open_queries(connect: Connect) -> Queries:
+    return Queries(connect(True))
+
+
+def _stream_settings(config: Config, max_streams: int) -> StreamSettings:
+    return StreamSettings(
+        heartbeat_seconds=config.heartbeat_interval,
+        max_connection_seconds=config.max_connection_time,
+        retry_seconds=config.retry_interval,
+        padding_bytes=config.sse_padding,
+        slow_reader_seconds=config.slow_reader_timeout,
+        max_streams=max_streams,
+        features=features(config.typing_indicators),
+    )

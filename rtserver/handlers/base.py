@@ -1,0 +1,273 @@
+"""What all handlers share: the order of checks, problem documents, CORS and bodies (DESIGN 4).
+
+Order: route and method, 401, 403 and 404, 413 and 415, then the handler's own 400 and 409.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Awaitable
+from typing import Any
+
+import msgspec
+from tornado.http1connection import HTTP1Connection
+from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
+
+from rtserver.auth import Authenticator, Principal
+from rtserver.config import Config
+from rtserver.errors import (
+    Internal,
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    RequestError,
+    TooLarge,
+    Unauthorized,
+    UnsupportedEncoding,
+)
+from rtserver.handlers.query import Query
+from rtserver.hub import Hub
+from rtserver.session import Session
+
+log = logging.getLogger(__name__)
+access_log = logging.getLogger("rtserver.access")
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+ALLOWED_HEADERS = (
+    "Accept, Authorization, Cache-Control, Content-Encoding, Content-Type, Idempotency-Key, If-Modified-Since, "
+    "If-None-Match, Last-Event-ID, RTT, Save-Data"
+)
+EXPOSED_HEADERS = (
+    "Date, ETag, Idempotency-Replayed, Last-Event-ID, Last-Modified, Location, Poll-Interval, Poll-Replaced, "
+    "Retry-After, WWW-Authenticate"
+)
+PREFLIGHT_SECONDS = 7200
+# A body that is refused is still read, so that the client gets to see why; this much of it.
+MAX_DISCARDED_BYTES = 64 << 20
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Api(Application):
+    """The routes, and what their handlers share."""
+
+    def __init__(
+        self, routes: list[tuple[str, type[RequestHandler]]], hub: Hub, auth: Authenticator, config: Config
+    ) -> None:
+        self.hub = hub
+        self.auth = auth
+        self.config = config
+        super().__init__(list(routes))
+
+
+@stream_request_body
+class BaseHandler(RequestHandler):
+    """One request.  Subclasses define the methods they allow; ``GET`` brings ``HEAD`` with it."""
+
+    needs_token = True
+    principal: Principal
+    application: Api
+
+    def initialize(self) -> None:
+        self._chunks: list[bytes] = []
+        self._received = 0
+
+    @property
+    def hub(self) -> Hub:
+        return self.application.hub
+
+    @property
+    def config(self) -> Config:
+        return self.application.config
+
+    async def prepare(self) -> None:
+        allowed = self.allowed_methods()
+        if self.request.method == "OPTIONS":
+            return
+        if self.request.method not in allowed:
+            methods = ", ".join([*allowed, "OPTIONS"])
+            raise MethodNotAllowed(f"{self.request.method} is not allowed here; allowed: {methods}", methods)
+        if self.needs_token:
+            self.principal = await self.authenticate()
+        await self.authorize()
+        self._check_body_head()
+
+    async def authenticate(self) -> Principal:
+        """Return who asks (DESIGN 4.1).  Raises `Unauthorized` and its kin."""
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise Unauthorized("send a token: Authorization: Bearer <token>")
+        return await self.application.auth.verify(token.strip())
+
+    async def authorize(self) -> None:
+        """Refuse what the principal may not, before the body is read."""
+
+    @classmethod
+    def allowed_methods(cls) -> list[str]:
+        """Return the methods this handler defines."""
+        defined = [m for m in METHODS if getattr(cls, m.lower()) is not getattr(RequestHandler, m.lower())]
+        return [m for m in defined if m != "HEAD" or "GET" in defined]
+
+    def head(self, *arguments: str) -> Awaitable[None] | None:
+        return self.get(*arguments)
+
+    def options(self, *arguments: str) -> None:
+        allowed = ", ".join([*self.allowed_methods(), "OPTIONS"])
+        self.set_header("Allow", allowed)
+        if "Access-Control-Request-Method" in self.request.headers:
+            self.set_header("Access-Control-Allow-Methods", allowed)
+            self.set_header("Access-Control-Allow-Headers", ALLOWED_HEADERS)
+            self.set_header("Access-Control-Max-Age", str(PREFLIGHT_SECONDS))
+        self.set_status(204)
+
+    # Reading
+
+    @property
+    def query(self) -> Query:
+        return Query(self.request)
+
+    def data_received(self, chunk: bytes) -> None:
+        self._received += len(chunk)
+        if self._received <= self.config.max_body_bytes:
+            self._chunks.append(chunk)
+
+    def body(self) -> bytes:
+        """Return the request's body, inflated.  Raises `TooLarge` and `Malformed`."""
+        limit = self.config.max_body_bytes
+        if self._received > limit:
+            raise TooLarge(f"the body has more than {limit} bytes; at most {limit} are allowed")
+        body = b"".join(self._chunks)
+        encoding = self._content_encoding()
+        return inflate(body, encoding, limit) if encoding != "identity" else body
+
+    def _check_body_head(self) -> None:
+        """Refuse by its headers a body that would be refused when it has come."""
+        limit = self.config.max_body_bytes
+        length = int(self.request.headers.get("Content-Length", "0")) if self._has_length() else 0
+        connection = self.request.connection
+        if isinstance(connection, HTTP1Connection):
+            connection.set_max_body_size(max(MAX_DISCARDED_BYTES, limit + 1))
+        if length > limit:
+            raise TooLarge(f"the body has {length} bytes; at most {limit} are allowed")
+        if self._content_encoding() not in ("identity", "gzip", "deflate"):
+            raise UnsupportedEncoding(
+                f"Content-Encoding is {self._content_encoding()[:64]!r}; allowed are gzip, deflate and identity"
+            )
+
+    def _has_length(self) -> bool:
+        return self.request.headers.get("Content-Length", "").isdigit()
+
+    def _content_encoding(self) -> str:
+        return self.request.headers.get("Content-Encoding", "identity").strip().lower() or "identity"
+
+    # Answering
+
+    def set_default_headers(self) -> None:
+        self.set_header("Server", "rtserver")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "no-store")
+        for name, value in self.cors_headers().items():
+            self.set_header(name, value)
+
+    def cors_headers(self) -> dict[str, str]:
+        """Return the headers that let an allowed origin's page read the answer (Fetch standard, CORS protocol)."""
+        origins = self.config.cors_origins
+        if not origins:
+            return {}
+        origin = self.request.headers.get("Origin")
+        headers = {"Vary": "Origin"}
+        if origin is not None and (origin in origins or "*" in origins):
+            headers |= {
+                "Access-Control-Allow-Origin": origin if origin in origins else "*",
+                "Access-Control-Expose-Headers": EXPOSED_HEADERS,
+            }
+        return headers
+
+    def answer(self, document: Any, status: int = 200) -> None:
+        """Answer with a JSON document."""
+        self.answer_json(_encode(document), status)
+
+    def answer_json(self, body: bytes, status: int = 200) -> None:
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(body)
+
+    def compute_etag(self) -> str | None:
+        # Tornado would hash every answer and send 304 on its own; validators here have rules (DESIGN 4.6).
+        return None
+
+    def write_error(self, status_code: int, **arguments: Any) -> None:
+        """Answer with a problem document (RFC 9457): the one place where errors become responses (P7)."""
+        error = as_request_error(arguments["exc_info"][1], self.request.path)
+        self.set_status(error.status)
+        for name, value in error.headers().items():
+            self.set_header(name, value)
+        self.set_header("Content-Type", "application/problem+json")
+        self.finish(
+            _encode(
+                {
+                    "type": f"{self.config.base_path}/problems/{error.slug}",
+                    "title": error.title,
+                    "status": error.status,
+                    "detail": error.detail,
+                    "instance": self.request.path,
+                }
+            )
+        )
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        if not isinstance(value, RequestError | HTTPError):
+            log.error("%s %s failed", self.request.method, self.request.path, exc_info=value)
+
+    def _log(self) -> None:
+        # The path without the query: that may hold a ticket.
+        access_log.info(
+            "%s %s %s %.1fms %s",
+            *(self.request.method, self.request.path, self.get_status()),
+            *(self.request.request_time() * 1000, self.request.remote_ip),
+        )
+
+
+class SessionHandler(BaseHandler):
+    """A route under a session: the first part of its path is the session's id."""
+
+    session: Session
+
+    async def authorize(self) -> None:
+        self.session = await self.hub.session_for(self.principal, self.path_args[0])
+
+
+class UnknownRoute(BaseHandler):
+    """Everything that is nowhere."""
+
+    needs_token = False
+
+    async def prepare(self) -> None:
+        raise NotFound(f"{self.request.path[:200]} is not an address of this server")
+
+
+def as_request_error(error: BaseException, path: str) -> RequestError:
+    """Return what the client is told of an exception; of a defect only that it is one (P7)."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, HTTPError) and error.status_code < 500:
+        # Raised by Tornado itself, for arguments in the path that are not UTF-8 and the like.
+        return Malformed("the address of the request is not valid")
+    return Internal("the server's log has the cause")
+
+
+def inflate(body: bytes, encoding: str, limit: int) -> bytes:
+    """Return an encoded body, at most ``limit`` bytes of it.  Raises `TooLarge` and `Malformed`."""
+    # 'deflate' means zlib (RFC 9110 section 8.4.1.2); some clients send it without the zlib header.
+    for window_bits in [47] if encoding == "gzip" else [15, -15]:
+        try:
+            inflater = zlib.decompressobj(window_bits)
+            inflated = inflater.decompress(body, limit + 1)
+        except zlib.error:
+            continue
+        if len(inflated) > limit:
+            raise TooLarge(f"the inflated body has more than {limit} bytes; at most {limit} are allowed")
+        if inflater.eof and not inflater.unused_data:
+            return inflated
+    raise Malformed(f"the body is not valid {encoding}")

@@ -1,0 +1,97 @@
+"""``GET /api/sessions/{id}/events``: the event stream (DESIGN 4.4)."""
+
+from __future__ import annotations
+
+import time
+
+from tornado.httputil import format_timestamp
+
+from rtserver.errors import NotAcceptable
+from rtserver.handlers.base import SessionHandler
+from rtserver.sink import SocketSink, take_over
+from rtserver.sse import Ending
+
+HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache, no-store, no-transform, private",
+    "X-Accel-Buffering": "no",
+    "X-Content-Type-Options": "nosniff",
+}
+MIN_HEARTBEAT, MAX_HEARTBEAT = 5, 60
+
+
+class Stream(SessionHandler):
+    async def get(self, *path: str) -> None:
+        self._check_accept()
+        query = self.query
+        types = query.event_types()
+        heartbeat = query.integer("heartbeat", 0, MIN_HEARTBEAT, MAX_HEARTBEAT)
+        start = query.start()
+        with self.hub.using(self.session):
+            opening = await self.hub.open_at(self.session, start)
+            if opening is None:
+                self.set_status(204)
+            elif self.request.method == "HEAD":
+                for name, value in self._stream_headers().items():
+                    self.set_header(name, value)
+                # Now, or Tornado adds a Content-Length that no stream has.
+                await self.flush()
+            else:
+                sink = await self._take_over()
+                if self.hub.is_draining:
+                    self.hub.streams.refuse(sink, Ending.SHUTDOWN, preamble=self._head())
+                    return
+                self.hub.streams.open(
+                    self.session,
+                    sink,
+                    subject=self.principal.subject,
+                    is_participant=self.principal.is_participant,
+                    expires_in_seconds=self.principal.expires_at - time.time(),
+                    start=opening.start,
+                    reset=opening.reset,
+                    types=types,
+                    heartbeat_seconds=heartbeat or None,
+                    preamble=self._head(),
+                )
+
+    def _check_accept(self) -> None:
+        accept = self.request.headers.get("Accept", "")
+        if not accepts(accept, "text/event-stream"):
+            raise NotAcceptable(f"Accept is {accept[:100]!r}; this address offers text/event-stream")
+
+    async def _take_over(self) -> SocketSink:
+        # On HTTP/1.0 there are no chunks, and the end of the connection is the end of the stream.
+        is_chunked = self.request.version != "HTTP/1.0"
+        dead_after_seconds = 2 * self.config.heartbeat_interval
+        return await take_over(self.detach(), is_chunked=is_chunked, dead_after_seconds=dead_after_seconds)
+
+    def _stream_headers(self) -> dict[str, str]:
+        if self.request.version == "HTTP/1.0":
+            return HEADERS | {"Connection": "close"}
+        return HEADERS | {"Connection": "keep-alive", "Transfer-Encoding": "chunked"}
+
+    def _head(self) -> bytes:
+        """Return the head of the response; the request's own connection has been left."""
+        headers = {"Server": "rtserver", "Date": format_timestamp(time.time())}
+        headers |= self._stream_headers() | self.cors_headers()
+        lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers.items())]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin1")
+
+
+def accepts(accept: str, media_type: str) -> bool:
+    """Say whether ``Accept`` lets ``media_type`` through; the most specific range decides (RFC 9110 section 12.5.1)."""
+    if not accept.strip():
+        return True
+    family = media_type.partition("/")[0]
+    best, is_accepted = -1, False
+    for part in accept.split(","):
+        name, *parameters = [piece.strip().lower() for piece in part.split(";")]
+        rank = {"*/*": 0, f"{family}/*": 1, media_type: 2}.get(name, -1)
+        if rank > best:
+            best, is_accepted = rank, not any(_is_zero(parameter) for parameter in parameters)
+    return is_accepted
+
+
+def _is_zero(parameter: str) -> bool:
+    name, _, value = parameter.partition("=")
+    return name.strip() == "q" and value.strip() in ("0", "0.", "0.0", "0.00", "0.000")

@@ -1,0 +1,182 @@
+"""Polls: one complete answer from a cursor on, at once or as soon as there is something to say (DESIGN 4.6).
+
+A waiting poll is a coroutine; it reads by the same `Reader` as streams do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from rtserver.errors import Draining, NotAParticipant, Overloaded, SessionNotFound, TokenExpired
+from rtserver.reader import Gap, Reader
+from rtserver.readers import Poll
+from rtserver.records import Status
+from rtserver.session import Session
+
+# AI progress changes many times a second and each change would end a poll; this often is enough for people.
+PROGRESS_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a poll says.  ``items`` are JSON objects; an answer that says nothing (`is_empty`) is a 204."""
+
+    cursor: str
+    items: list[bytes] = field(default_factory=list)
+    has_more: bool = False
+    is_closed: bool = False
+    is_replaced: bool = False
+    reset: dict[str, Any] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.items or self.is_closed or self.reset)
+
+
+class Polls:
+    """Answers polls; ``waiting`` counts those that wait now, at most ``max_waiting`` (P4)."""
+
+    def __init__(self, reader: Reader, max_waiting: int) -> None:
+        self.waiting = 0
+        self._reader = reader
+        self._max_waiting = max_waiting
+        self._loop = asyncio.get_running_loop()
+        self._open: dict[Poll, None] = {}
+        self._newest: dict[tuple[int, str, str], Poll] = {}  # by session, participant and client
+        self._is_draining = False
+
+    async def answer(self, session: Session, poll: Poll) -> Answer:
+        """Return what there is after the poll's cursor, waiting up to its timeout for it.
+
+        Raises `NotAParticipant`, `SessionNotFound`, `TokenExpired` or `Draining` when that happens meanwhile, and
+        `Overloaded` if too many polls wait already.
+        """
+        now = self._loop.time()
+        deadline, expires_at = now + poll.timeout_seconds, now + poll.expires_in_seconds
+        poll.live_index = session.live_index
+        with self._registered(session, poll):
+            location = await self._reader.locate(session, poll.start)
+            if isinstance(location, Gap):
+                return await self._reset(session, location)
+            after, cursor = location
+            while True:
+                page = await self._reader.read(session, after, poll.types, poll.limit)
+                self._check(session, poll, expires_at)
+                if isinstance(page, Gap):
+                    return await self._reset(session, page)
+                if page.sequence != after:
+                    after, cursor = page.sequence, page.cursor
+                is_at_end = after == session.last_sequence
+                is_closed = is_at_end and session.status is Status.CLOSED
+                items = [event.item for event in page.events] + self._progress(session, poll)
+                if items or is_closed:
+                    return Answer(cursor, items, page.has_more, is_closed)
+                if poll.is_replaced:
+                    return Answer(cursor, is_replaced=True)
+                if is_at_end:
+                    if self._loop.time() >= deadline:
+                        return Answer(cursor)
+                    await self._wait(poll, min(deadline, expires_at))
+
+    def announce(self, session: Session, *, has_events: bool, has_progress: bool) -> None:
+        """Wake the session's polls for what was just shown."""
+        if not session.polls or not (has_events or has_progress):
+            return
+        now = self._loop.time()
+        tells_progress = has_progress and now >= session.next_progress_at
+        if tells_progress:
+            session.next_progress_at = now + PROGRESS_SECONDS
+        elif has_progress and session.progress_timer is None:
+            session.progress_timer = self._loop.call_at(session.next_progress_at, self._tell_progress, session)
+        if has_events or tells_progress:
+            for poll in session.polls:
+                poll.wake(tells_progress)
+
+    def expel(self, session: Session, subject: str) -> None:
+        """End the polls of a participant that is not in the session any more (P6)."""
+        for poll in list(session.polls):
+            if poll.is_participant and poll.subject == subject:
+                poll.fail(NotAParticipant(f"{subject!r} was removed from the session"))
+
+    def end_all(self, session: Session) -> None:
+        """End the polls of a session that has been deleted."""
+        for poll in list(session.polls):
+            self._fail_deleted(session, poll)
+
+    def drain(self) -> None:
+        """Release every poll, and every one that comes from now on when it would wait."""
+        self._is_draining = True
+        for poll in list(self._open):
+            poll.fail(_draining())
+
+    def _check(self, session: Session, poll: Poll, expires_at: float) -> None:
+        """Raise what ends the poll, whatever there is to read."""
+        if session.is_deleted:
+            self._fail_deleted(session, poll)
+        elif poll.is_participant and poll.subject not in session.participants:
+            poll.fail(NotAParticipant(f"{poll.subject!r} is not a participant of this session"))
+        elif self._loop.time() >= expires_at:
+            poll.fail(TokenExpired("the token expired while the poll waited"))
+        if poll.error is not None:
+            raise poll.error
+
+    def _fail_deleted(self, session: Session, poll: Poll) -> None:
+        if poll.is_participant:
+            poll.fail(NotAParticipant("the session has ended"))
+        else:
+            poll.fail(SessionNotFound(f"the session {session.session_id!r} was deleted"))
+
+    @contextmanager
+    def _registered(self, session: Session, poll: Poll) -> Iterator[None]:
+        """Have the poll known to its session, and an older one of the same client replaced, while it is answered."""
+        client = (session.number, poll.subject, poll.client_id) if poll.client_id is not None else None
+        if client:
+            if client in self._newest:
+                self._newest[client].replace()
+            self._newest[client] = poll
+        session.polls[poll] = None
+        self._open[poll] = None
+        try:
+            yield
+        finally:
+            del session.polls[poll]
+            del self._open[poll]
+            if client and self._newest.get(client) is poll:
+                del self._newest[client]
+
+    async def _wait(self, poll: Poll, until: float) -> None:
+        if self._is_draining:
+            raise _draining()
+        if self.waiting >= self._max_waiting:
+            raise Overloaded(f"{self.waiting} polls wait; at most {self._max_waiting} may", 5)
+        self.waiting += 1
+        try:
+            await poll.wait(until)
+        finally:
+            self.waiting -= 1
+
+    async def _reset(self, session: Session, gap: Gap) -> Answer:
+        fields = await self._reader.reset_fields(session, gap)
+        return Answer(fields["lastEventId"], reset=fields)
+
+    def _tell_progress(self, session: Session) -> None:
+        session.progress_timer = None
+        self.announce(session, has_events=False, has_progress=True)
+
+    def _progress(self, session: Session, poll: Poll) -> list[bytes]:
+        """Return the latest AI progress published since the poll began, if it is time to tell it."""
+        if not poll.with_progress or not (poll.types is None or "ai_progress" in poll.types):
+            return []
+        return [
+            passing.event.item
+            for passing in session.passing.values()
+            if passing.event.type == "ai_progress" and passing.live_index > poll.live_index
+        ]
+
+
+def _draining() -> Draining:
+    return Draining("the server is shutting down; come back in a moment", 2)

@@ -1,0 +1,256 @@
+"""From the body of a publish to drafts: events that are whole and valid but not yet numbered.
+
+Everything that can be wrong with one publish is found here, before it meets its neighbours in a batch.
+
+No I/O, no clock, no event loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from rtserver.errors import Forbidden, Malformed, TooLarge
+from rtserver.event import TRANSIENT_SECONDS, format_timestamp
+
+MAX_BATCH_EVENTS = 100
+MAX_MESSAGE_ID = 128
+MAX_KEY = 255
+# Deeper than any real payload, shallow enough for every parser on the way to the browser.
+MAX_DEPTH = 100
+
+# Names a stream needs for itself, and those that EventSource gives a meaning of its own (DESIGN 4.3).
+RESERVED_TYPES = frozenset({"connected", "probe", "heartbeat", "reset", "reconnect", "open", "error", "message"})
+PARTICIPANT_TYPES = frozenset({"message_added", "typing_indicator"})
+
+_TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9._~@:-]{1,128}")
+_PRINTABLE = re.compile(rf"[ -~]{{1,{MAX_KEY}}}")
+# What a passing state must say: field, kind, and the kind in words.
+_TRANSIENT_FIELDS = {
+    "typing_indicator": ("isTyping", bool, "true or false"),
+    "ai_progress": ("status", str, "a string"),
+}
+_encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One event to be numbered.
+
+    ``data`` is its JSON object without line breaks.  ``wants_timestamp`` asks for the event's own timestamp to be put
+    into it.  ``message_key`` marks a repeat: the same key in the same session answers with the first event.
+    """
+
+    type: str
+    data: bytes
+    participant_id: str
+    wants_timestamp: bool = False
+    message_key: bytes | None = None
+
+    @property
+    def is_transient(self) -> bool:
+        return self.type in TRANSIENT_SECONDS
+
+    def data_at(self, timestamp_us: int) -> bytes:
+        """Return the data as published at that moment."""
+        if not self.wants_timestamp:
+            return self.data
+        # The object has at least its content, so a comma is always right.
+        return b'%b,"timestamp":"%b"}' % (self.data[:-1], format_timestamp(timestamp_us).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """An idempotency key of one sender, with the fingerprint of the body it was used for."""
+
+    digest: bytes
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What one request publishes: all of it or nothing."""
+
+    drafts: tuple[Draft, ...]
+    key: RequestKey | None
+    size: int  # bytes that wait for the disk
+
+
+def parse_json(body: bytes) -> Any:
+    """Decode a request body; `Malformed` for what is not JSON by RFC 8259 (NaN and lone surrogates included)."""
+    try:
+        found = msgspec.json.decode(body)
+    except RecursionError:
+        raise Malformed(f"the body nests deeper than {MAX_DEPTH} levels") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed(f"the body is not valid JSON: {error}") from None
+    # Counting brackets first spares nearly every body the walk.
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deeper(found, MAX_DEPTH):
+        raise Malformed(f"the body nests deeper than {MAX_DEPTH} levels")
+    return found
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Decode a request body that must be a JSON object."""
+    found = parse_json(body)
+    if not isinstance(found, dict):
+        raise Malformed(f"the body is {_kind_of(found)}; it must be a JSON object")
+    return found
+
+
+def check_name(value: object, what: str) -> str:
+    """Return the id of a session or participant, or raise `Malformed` (DESIGN 4.2)."""
+    if not isinstance(value, str) or not is_name(value):
+        shown = repr(value[:64]) if isinstance(value, str) else _kind_of(value)
+        raise Malformed(f"{what} is {shown}; it must be 1 to 128 of A-Z a-z 0-9 . _ ~ @ : - and not '.' or '..'")
+    return value
+
+
+def is_name(value: str) -> bool:
+    return _NAME.fullmatch(value) is not None and value not in (".", "..")
+
+
+def check_type(value: object, what: str) -> str:
+    """Return an event type, or raise `Malformed`."""
+    if not isinstance(value, str) or not _TYPE.fullmatch(value):
+        shown = repr(value[:64]) if isinstance(value, str) else _kind_of(value)
+        raise Malformed(f"{what} is {shown}; it must match [a-z][a-z0-9_.-]{{0,63}}")
+    return value
+
+
+def parse_publication(
+    body: bytes, *, subject: str, is_participant: bool, idempotency_key: str | None, max_event_bytes: int
+) -> Publication:
+    """Read the body of ``POST .../events`` for the sender ``subject``.
+
+    Raises `Malformed`, `Forbidden` for what a participant may not publish, and `TooLarge`.
+    """
+    found = parse_object(body)
+    if "events" in found and ("type" in found or "data" in found):
+        raise Malformed("the body has both 'events' and an event of its own; send one or the other")
+    entries = found.get("events", [found])
+    if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_BATCH_EVENTS:
+        count = len(entries) if isinstance(entries, list) else _kind_of(entries)
+        raise Malformed(f"events has {count}; it must be a list of 1 to {MAX_BATCH_EVENTS} events")
+    drafter = _Drafter(subject, is_participant, max_event_bytes)
+    is_single = "events" not in found
+    drafts = tuple(drafter.draft(entry, "" if is_single else f"events[{i}].") for i, entry in enumerate(entries))
+    return Publication(drafts, _request_key(found, subject, idempotency_key), sum(len(d.data) for d in drafts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Drafter:
+    """Turns entries of a body into drafts; ``at`` in its methods is where in the body the entry stands."""
+
+    subject: str
+    is_participant: bool
+    max_event_bytes: int
+
+    def draft(self, entry: object, at: str) -> Draft:
+        if not isinstance(entry, dict):
+            raise Malformed(f"{at.rstrip('.')} is {_kind_of(entry)}; it must be an object with type and data")
+        type = self._type(entry.get("type"), f"{at}type")
+        data = entry.get("data")
+        if not isinstance(data, dict):
+            raise Malformed(f"{at}data is {_kind_of(data)}; it must be a JSON object")
+        message_id = _message_id(entry.get("messageId"), f"{at}messageId")
+        if type == "message_added":
+            return self._message(data, message_id, at)
+        if type in TRANSIENT_SECONDS:
+            return self._transient(type, data, at)
+        key = message_id and _digest("message", self.subject, message_id)
+        return Draft(type, self._bytes(data, at), self.subject, message_key=key or None)
+
+    def _type(self, value: object, at: str) -> str:
+        type = check_type(value, at)
+        if type in RESERVED_TYPES:
+            raise Malformed(f"{at} is {type!r}, which the streams use themselves; choose another")
+        if self.is_participant and type not in PARTICIPANT_TYPES:
+            raise Forbidden(f"{at} is {type!r}; a participant may publish {' and '.join(sorted(PARTICIPANT_TYPES))}")
+        return type
+
+    def _message(self, data: dict[str, Any], message_id: str | None, at: str) -> Draft:
+        if not isinstance(data.get("content"), str):
+            raise Malformed(f"{at}data.content is {_kind_of(data.get('content'))}; it must be a string")
+        inner = _message_id(data.get("messageId"), f"{at}data.messageId")
+        if message_id is not None and inner is not None and message_id != inner:
+            raise Malformed(f"{at}messageId and {at}data.messageId differ; send one of them")
+        named = message_id if message_id is not None else inner
+        participant_id = self._participant(data, at)
+        wants_timestamp = data.get("timestamp") is None
+        if not wants_timestamp and not isinstance(data["timestamp"], str):
+            raise Malformed(f"{at}data.timestamp is {_kind_of(data['timestamp'])}; it must be a string")
+        whole = {"messageId": named or str(uuid.uuid4()), "participantId": participant_id}
+        whole |= {key: value for key, value in data.items() if key not in whole and key != "timestamp"}
+        if not wants_timestamp:
+            whole["timestamp"] = data["timestamp"]
+        # A made-up id needs no memory: nobody can repeat it.
+        key = _digest("message", participant_id, named) if named else None
+        return Draft("message_added", self._bytes(whole, at), participant_id, wants_timestamp, key)
+
+    def _transient(self, type: str, data: dict[str, Any], at: str) -> Draft:
+        name, kind, words = _TRANSIENT_FIELDS[type]
+        if not isinstance(data.get(name), kind):
+            raise Malformed(f"{at}data.{name} is {_kind_of(data.get(name))}; it must be {words}")
+        participant_id = self._participant(data, at)
+        return Draft(type, self._bytes(data | {"participantId": participant_id}, at), participant_id)
+
+    def _participant(self, data: dict[str, Any], at: str) -> str:
+        """A participant speaks as itself, whatever the data say; others for whom they name."""
+        named = data.get("participantId")
+        if self.is_participant or named is None:
+            return self.subject
+        return check_name(named, f"{at}data.participantId")
+
+    def _bytes(self, data: dict[str, Any], at: str) -> bytes:
+        encoded = _encode(data)
+        if len(encoded) > self.max_event_bytes:
+            raise TooLarge(f"{at}data has {len(encoded)} bytes; at most {self.max_event_bytes} are allowed")
+        return encoded
+
+
+def _message_id(value: object, at: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_MESSAGE_ID:
+        shown = f"{len(value)} characters" if isinstance(value, str) else _kind_of(value)
+        raise Malformed(f"{at} has {shown}; it must be a string of 1 to {MAX_MESSAGE_ID} characters")
+    return value
+
+
+def _request_key(body: dict[str, Any], subject: str, key: str | None) -> RequestKey | None:
+    if key is None:
+        return None
+    if not _PRINTABLE.fullmatch(key):
+        raise Malformed(f"Idempotency-Key has {len(key)} characters; it must have 1 to {MAX_KEY}, printable ASCII")
+    # The fingerprint is of the meaning, not of the spelling: a client may encode its retry anew.
+    return RequestKey(_digest("request", subject, key), hashlib.blake2b(_encode_sorted(body), digest_size=16).digest())
+
+
+def _digest(kind: str, owner: str, key: str) -> bytes:
+    """Sixteen bytes for a key of any length; a collision is as likely as two equal random UUIDs."""
+    return hashlib.blake2b(f"{kind}\0{owner}\0{key}".encode(), digest_size=16).digest()
+
+
+def _is_deeper(value: object, limit: int) -> bool:
+    """Say whether containers nest deeper than ``limit``, level by level: the walk itself must not recurse."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit):
+        children = (child for outer in level for child in (outer.values() if isinstance(outer, dict) else outer))
+        level = [child for child in children if isinstance(child, dict | list)]
+    return bool(level)
+
+
+def _kind_of(value: object) -> str:
+    """Name a JSON value's kind for a message, without echoing what may be large or secret."""
+    if value is None:
+        return "missing or null"
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    return names.get(type(value), "of an unknown kind")

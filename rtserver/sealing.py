@@ -1,0 +1,161 @@
+"""Numbering: from changes in the order they came to events with sequences and times.
+
+The rules of a batch stand here: who may write in which state of the session, what a repeated key answers, that
+sequences have no holes (P2) and times strictly increase (P8).  Nothing is taken from the session until the batch is
+written: a batch that fails takes its numbers back by being forgotten.
+
+No I/O, no clock, no event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rtserver.changes import Change, Create, Delete, Describe, Gate, KeyRecord, Sealed
+from rtserver.cursor import encode_id
+from rtserver.errors import IdempotencyMismatch, RequestError, SessionClosed, SessionNotFound, SessionPaused
+from rtserver.event import Event, Transient, format_timestamp
+from rtserver.publication import Draft
+from rtserver.records import Status
+
+Found = Mapping[tuple[int, bytes], KeyRecord]
+
+
+@dataclass(slots=True)
+class Head:
+    """Where a session's numbering stands within the batch that is being sealed."""
+
+    session_id: str
+    epoch: int
+    status: Status
+    last_sequence: int
+    last_timestamp_us: int
+    is_deleted: bool = False
+
+    @property
+    def last_event_id(self) -> str:
+        return encode_id(self.last_timestamp_us, self.epoch, self.last_sequence)
+
+
+class Batch:
+    """Seals changes one after the other; ``heads`` tells afterwards where each session ends.
+
+    ``found`` are the keys that the store knows already, ``now_us`` the time in microseconds.
+    """
+
+    def __init__(self, found: Found, now_us: int) -> None:
+        self.heads: dict[int, Head] = {}
+        self._keys = dict(found)
+        self._now_us = now_us
+
+    def seal(self, change: Change) -> Sealed:
+        """Number one change.  A `RequestError` concerns this change alone and leaves the batch as it was."""
+        head = self._head(change)
+        if head.is_deleted:
+            raise SessionNotFound(f"the session {head.session_id!r} has been deleted")
+        number = change.session.number
+        if change.key and (known := self._keys.get((number, change.key.digest))):
+            return self._replay(change, known)
+        if change.drafts:
+            self._admit(change, head)
+        sealed = Sealed(change, moment_us=max(self._now_us, head.last_timestamp_us))
+        entries = [self._number(draft, head, sealed) for draft in change.drafts]
+        if sealed.events and not isinstance(change.edit, Create):
+            sealed.moment_us = head.last_timestamp_us
+        self._edit(change, head)
+        self._answer(sealed, entries, head)
+        self._keys.update(((number, digest), key) for digest, key in sealed.keys.items())
+        return sealed
+
+    def _head(self, change: Change) -> Head:
+        session = change.session
+        head = self.heads.get(session.number)
+        if head is None:
+            head = self.heads[session.number] = Head(
+                session.session_id, session.epoch, session.status, session.last_sequence, session.last_timestamp_us
+            )
+            if isinstance(change.edit, Create):
+                head.last_timestamp_us = self._now_us  # createdAt, which the zero cursor holds
+        return head
+
+    def _replay(self, change: Change, known: KeyRecord) -> Sealed:
+        assert change.key is not None
+        if known.fingerprint != change.key.fingerprint:
+            raise IdempotencyMismatch(
+                "this Idempotency-Key was used with another body; repeat that body, or choose a new key"
+            )
+        return Sealed(change, known.timestamp_us, status=known.status, answer=known.answer or b"", is_replay=True)
+
+    def _admit(self, change: Change, head: Head) -> None:
+        """Refuse new events in a session that does not take them; repeats are answered in any state."""
+        number = change.session.number
+        if all(draft.message_key and (number, draft.message_key) in self._keys for draft in change.drafts):
+            return
+        if head.status is Status.CLOSED and change.gate is not Gate.SERVER:
+            raise SessionClosed("the session is closed; nobody can publish until its status is 'active' again")
+        if head.status is Status.PAUSED and change.gate is Gate.PARTICIPANT:
+            raise SessionPaused("the session is paused; participants can publish when its status is 'active' again")
+
+    def _number(self, draft: Draft, head: Head, sealed: Sealed) -> bytes:
+        """Make the draft's event, or find the one it repeats; return its entry in the answer."""
+        if draft.is_transient:
+            moment_us = max(self._now_us, head.last_timestamp_us)
+            sealed.transients.append(Transient(draft.type, draft.participant_id, moment_us, draft.data))
+            return b'{"type":"%b","timestamp":"%b"}' % (draft.type.encode(), format_timestamp(moment_us).encode())
+        key = draft.message_key
+        if key:
+            known = sealed.keys.get(key) or self._keys.get((sealed.change.session.number, key))
+            if known:
+                return _entry(head.epoch, known.sequence, known.timestamp_us, known.type or "", b',"replayed":true')
+        head.last_sequence += 1
+        # P8: the clock may stand still or step back; a session's times may not.
+        head.last_timestamp_us = max(self._now_us, head.last_timestamp_us + 1)
+        sequence, timestamp_us = head.last_sequence, head.last_timestamp_us
+        sealed.events.append(Event(head.epoch, sequence, timestamp_us, draft.type, draft.data_at(timestamp_us)))
+        if key:
+            sealed.keys[key] = KeyRecord(sequence, timestamp_us, type=draft.type)
+        return _entry(head.epoch, sequence, timestamp_us, draft.type)
+
+    def _edit(self, change: Change, head: Head) -> None:
+        if isinstance(change.edit, Describe) and change.edit.status is not None:
+            head.status = change.edit.status
+        if isinstance(change.edit, Delete):
+            head.is_deleted = True
+
+    def _answer(self, sealed: Sealed, entries: list[bytes], head: Head) -> None:
+        change = sealed.change
+        if not change.drafts:
+            return
+        sealed.status = 202 if all(draft.is_transient for draft in change.drafts) else 201
+        sealed.answer = b'{"events":[%b],"lastEventId":"%b"}' % (b",".join(entries), head.last_event_id.encode())
+        if change.key:
+            sealed.keys[change.key.digest] = KeyRecord(
+                head.last_sequence,
+                sealed.moment_us,
+                fingerprint=change.key.fingerprint,
+                status=sealed.status,
+                answer=sealed.answer,
+            )
+
+
+def seal_all(changes: list[Change], found: Found, now_us: int) -> tuple[Batch, list[Sealed | RequestError]]:
+    """Seal changes in order; what is refused stands as its error in the place of its result."""
+    batch = Batch(found, now_us)
+    results: list[Sealed | RequestError] = []
+    for change in changes:
+        try:
+            results.append(batch.seal(change))
+        except RequestError as error:
+            results.append(error)
+    return batch, results
+
+
+def _entry(epoch: int, sequence: int, timestamp_us: int, type: str, mark: bytes = b"") -> bytes:
+    return b'{"id":"%b","sequence":%d,"type":"%b","timestamp":"%b"%b}' % (
+        encode_id(timestamp_us, epoch, sequence).encode(),
+        sequence,
+        type.encode(),
+        format_timestamp(timestamp_us).encode(),
+        mark,
+    )

@@ -1,0 +1,292 @@
+"""The durable log: what is written, in one transaction per batch, by the one thread that writes.
+
+Blocking; knows no event loop.  Reading for replay is `rtserver.queries`, on a connection of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]  # pysqlite3 where it is installed
+
+from rtserver.changes import Change, Create, Delete, Describe, Join, KeyRecord, Remove, Rename, Sealed, Trim
+from rtserver.errors import RequestError, StorageFailing, StorageFull
+from rtserver.records import Participant
+from rtserver.sealing import Batch, Head, seal_all
+
+INSERT_SESSION = "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+UPDATE_STATUS = "UPDATE sessions SET status = ?, updated_at_us = ? WHERE number = ?"
+UPDATE_METADATA = "UPDATE sessions SET metadata = ?, updated_at_us = ? WHERE number = ?"
+TOUCH_SESSION = "UPDATE sessions SET updated_at_us = ? WHERE number = ?"
+DELETE_SESSION = "DELETE FROM sessions WHERE number = ?"
+RENEW_EPOCHS = "UPDATE sessions SET epoch = (epoch + 1 + abs(random() % ?)) % ?"
+UPSERT_PARTICIPANT = "INSERT OR REPLACE INTO participants VALUES (?, ?, ?, ?, ?)"
+DELETE_PARTICIPANT = "DELETE FROM participants WHERE session = ? AND participant_id = ?"
+DELETE_PARTICIPANTS = "DELETE FROM participants WHERE session = ?"
+DOOM = "INSERT OR IGNORE INTO doomed VALUES (?)"
+NEXT_DOOMED = "SELECT session FROM doomed LIMIT 1"
+DELETE_DOOMED_EVENTS = "DELETE FROM events WHERE position IN (SELECT position FROM events WHERE session = ? LIMIT ?)"
+DELETE_DOOMED_KEYS = (
+    "DELETE FROM keys WHERE session = ? AND digest IN (SELECT digest FROM keys WHERE session = ? LIMIT ?)"
+)
+FORGET_DOOMED = "DELETE FROM doomed WHERE session = ?"
+TRIM_EVENTS = "DELETE FROM events WHERE session = ? AND sequence <= ?"
+MARK_TRIMMED = "UPDATE sessions SET trimmed_sequence = ?, trimmed_timestamp_us = ? WHERE number = ?"
+DELETE_KEY = "DELETE FROM keys WHERE session = ? AND digest = ?"
+SET_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"
+DELETE_FACT = "DELETE FROM facts WHERE name = ?"
+GET_FACT = "SELECT value FROM facts WHERE name = ?"
+
+# One statement for many rows: sqlite3 gives up the GIL at every execution and every row of executemany, and beside a
+# busy event loop each return costs up to 5 ms (DESIGN section 8).  {rows} becomes (?,...),(?,...).
+FIND_KEYS = (
+    "WITH wanted (session, digest) AS (VALUES {rows}) "
+    "SELECT session, digest, sequence, timestamp_us, type, fingerprint, status, answer "
+    "FROM wanted JOIN keys USING (session, digest)"
+)
+INSERT_EVENTS = "INSERT INTO events (session, sequence, timestamp_us, type, data) VALUES {rows}"
+INSERT_KEYS = "INSERT INTO keys VALUES {rows}"
+UPDATE_HEADS = (
+    "UPDATE sessions SET last_sequence = new.column2, last_timestamp_us = new.column3 "
+    "FROM (VALUES {rows}) AS new WHERE number = new.column1"
+)
+
+# Rows per statement: powers of two, so that few distinct statements stay compiled; 128 keeps within the number of
+# variables that any SQLite allows.
+CHUNKS = (128, 64, 32, 16, 8, 4, 2, 1)
+
+# Primary result codes (https://sqlite.org/rescode.html); the module has no names for them in every build.
+SQLITE_ERROR = 1
+SQLITE_FULL = 13
+
+CLEAN_END = "clean_end"
+_SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL"}
+_EPOCHS = 1 << 22
+
+Row = Sequence[Any]
+
+
+class Store:
+    """The one connection that writes.  Create it in the thread that uses it."""
+
+    def __init__(self, connection: sqlite3.Connection, durability: str) -> None:
+        """``durability`` is ``full`` (every commit is on the disk when it returns) or ``normal`` (P1)."""
+        self._connection = connection
+        self._durability = durability
+        connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
+        connection.execute("PRAGMA busy_timeout = 5000")
+
+    def begin_life(self) -> None:
+        """Say that a server runs on this database; renew the epochs if the last one may have lost commits.
+
+        With ``durability = normal`` a power cut can take back numbers that readers have seen.  New epochs make the
+        server say so (P3) instead of using a number twice.
+        """
+        row = self._connection.execute(GET_FACT, (CLEAN_END,)).fetchone()
+        with _Transaction(self._connection):
+            if row is not None and row[0] == "no: normal":
+                self._connection.execute(RENEW_EPOCHS, (_EPOCHS - 1, _EPOCHS))
+            self._connection.execute(SET_FACT, (CLEAN_END, f"no: {self._durability}"))
+        # This commit must be on the disk before the first event is, whatever the durability.
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """End cleanly: everything is in the main file, and the next start knows that nothing was lost."""
+        with _Transaction(self._connection):
+            self._connection.execute(SET_FACT, (CLEAN_END, "yes"))
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.close()
+
+    def commit(self, changes: list[Change], now_us: int) -> list[Sealed | RequestError]:
+        """Number and write a batch in one transaction, and return what became of each change, in their order.
+
+        Raises `StorageFull` or `StorageFailing` if the disk does not take it: then nothing of the batch was written,
+        and its numbers are free again.
+        """
+        try:
+            batch, results = seal_all(changes, self._find_keys(changes), now_us)
+            written = [
+                result
+                for result in results
+                if isinstance(result, Sealed) and not result.is_replay and result.change.needs_disk
+            ]
+            if written:
+                with _Transaction(self._connection):
+                    self._write(batch, written)
+        except sqlite3.DatabaseError as error:
+            raise translated(error) from error
+        return results
+
+    def probe(self) -> None:
+        """Write something small.  Raises `StorageFull` or `StorageFailing` while the disk does not take it."""
+        try:
+            with _Transaction(self._connection):
+                self._connection.execute(SET_FACT, ("probed", "yes"))
+                self._connection.execute(DELETE_FACT, ("probed",))
+        except sqlite3.DatabaseError as error:
+            raise translated(error) from error
+
+    def sweep_doomed(self, limit: int) -> bool:
+        """Remove up to ``limit`` rows of a deleted session; True if there may be more."""
+        row = self._connection.execute(NEXT_DOOMED).fetchone()
+        if row is None:
+            return False
+        with _Transaction(self._connection):
+            removed = self._connection.execute(DELETE_DOOMED_EVENTS, (row[0], limit)).rowcount
+            removed += self._connection.execute(DELETE_DOOMED_KEYS, (row[0], row[0], limit)).rowcount
+            if removed == 0:
+                self._connection.execute(FORGET_DOOMED, row)
+        return True
+
+    def delete_keys(self, keys: list[tuple[int, bytes]]) -> None:
+        """Forget keys by session number and digest."""
+        with _Transaction(self._connection):
+            self._connection.executemany(DELETE_KEY, keys)
+
+    def vacuum(self, pages: int) -> None:
+        """Give up to ``pages`` free pages back to the file system."""
+        self._connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+
+    def _find_keys(self, changes: list[Change]) -> dict[tuple[int, bytes], KeyRecord]:
+        wanted = {
+            (change.session.number, digest)
+            for change in changes
+            for digest in [change.key and change.key.digest, *(draft.message_key for draft in change.drafts)]
+            if digest
+        }
+        found = {}
+        for statement, parameters in _chunked(FIND_KEYS, list(wanted)):
+            for session, digest, *record, answer in self._connection.execute(statement, parameters):
+                found[session, digest] = KeyRecord(*record, answer=answer and answer.encode())  # type: ignore[misc]
+        return found
+
+    def _write(self, batch: Batch, written: list[Sealed]) -> None:
+        for sealed in written:
+            if sealed.change.edit is not None:
+                self._edit(sealed, batch.heads[sealed.change.session.number])
+        self._insert(
+            INSERT_EVENTS,
+            [
+                (sealed.change.session.number, event.sequence, event.timestamp_us, event.type, event.data.decode())
+                for sealed in written
+                for event in sealed.events
+            ],
+        )
+        self._insert(
+            INSERT_KEYS,
+            [
+                (
+                    sealed.change.session.number,
+                    digest,
+                    key.sequence,
+                    key.timestamp_us,
+                    key.type,
+                    key.fingerprint,
+                    key.status,
+                    key.answer and key.answer.decode(),
+                )
+                for sealed in written
+                for digest, key in sealed.keys.items()
+            ],
+        )
+        grown = {sealed.change.session.number for sealed in written if sealed.events}
+        self._insert(
+            UPDATE_HEADS,
+            [(number, batch.heads[number].last_sequence, batch.heads[number].last_timestamp_us) for number in grown],
+        )
+
+    def _insert(self, statement: str, rows: list[Row]) -> None:
+        for chunk, parameters in _chunked(statement, rows):
+            self._connection.execute(chunk, parameters)
+
+    def _edit(self, sealed: Sealed, head: Head) -> None:
+        number = sealed.change.session.number
+        moment_us = sealed.moment_us
+        execute = self._connection.execute
+        match sealed.change.edit:
+            case Create(record, participants):
+                execute(
+                    INSERT_SESSION,
+                    (
+                        *(number, record.session_id, record.status, record.metadata.decode()),
+                        *(moment_us, moment_us, record.epoch),
+                        *(head.last_sequence, head.last_timestamp_us, 0, moment_us),
+                    ),
+                )
+                for person in participants:
+                    execute(UPSERT_PARTICIPANT, _participant_row(number, person, moment_us))
+            case Join(person):
+                execute(UPSERT_PARTICIPANT, _participant_row(number, person, moment_us))
+                execute(TOUCH_SESSION, (moment_us, number))
+            case Rename(person):
+                execute(UPSERT_PARTICIPANT, _participant_row(number, person, person.joined_at_us))
+            case Remove(participant_id):
+                execute(DELETE_PARTICIPANT, (number, participant_id))
+                execute(TOUCH_SESSION, (moment_us, number))
+            case Describe(status, metadata):
+                if status is not None:
+                    execute(UPDATE_STATUS, (status, moment_us, number))
+                if metadata is not None:
+                    execute(UPDATE_METADATA, (metadata.decode(), moment_us, number))
+            case Delete():
+                execute(DELETE_SESSION, (number,))
+                execute(DELETE_PARTICIPANTS, (number,))
+                execute(DOOM, (number,))
+            case Trim(sequence, timestamp_us):
+                execute(TRIM_EVENTS, (number, sequence))
+                execute(MARK_TRIMMED, (sequence, timestamp_us, number))
+
+
+def translated(error: sqlite3.DatabaseError) -> Exception:
+    """Return what a failed statement means to a publisher, or the error itself if it is a defect of ours."""
+    if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.NotSupportedError):
+        return error
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return error
+    if code & 0xFF == SQLITE_FULL:
+        return StorageFull("the disk is full; events can be read but not published until there is space again")
+    if code & 0xFF == SQLITE_ERROR:
+        return error
+    return StorageFailing(f"the disk does not take writes ({error.sqlite_errorname}); try again", 5)
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE to COMMIT; anything that goes wrong in between, the commit itself included, undoes it all."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:
+            # SQLite ends the transaction by itself on some errors of the disk, and not on others.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+
+def _participant_row(number: int, person: Participant, joined_at_us: int) -> Row:
+    return (number, person.participant_id, person.display_name, person.kind, joined_at_us)
+
+
+def _chunked(statement: str, rows: list[Row]) -> Iterator[tuple[str, list[Any]]]:
+    """Split ``rows`` into few statements of sizes that stay compiled."""
+    start = 0
+    for size in CHUNKS:
+        while len(rows) - start >= size:
+            chunk = rows[start : start + size]
+            yield _with_rows(statement, len(chunk[0]), size), [value for row in chunk for value in row]
+            start += size
+
+
+@functools.cache
+def _with_rows(statement: str, width: int, count: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return statement.format(rows=", ".join([row] * count))

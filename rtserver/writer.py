@@ -1,0 +1,153 @@
+"""Group commit: changes gather while a batch is on its way to the disk, and go together as the next one.
+
+One batch is in flight at a time, so a session's numbering stands still while its next numbers are made (P2).
+A change is applied to its session, and so becomes visible, only when its batch has been committed (P1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from rtserver.changes import Change, Sealed
+from rtserver.errors import Internal, Overloaded, RequestError, StorageFailing, StorageFull
+from rtserver.sealing import seal_all
+from rtserver.worker import Worker
+
+log = logging.getLogger(__name__)
+
+# Enough to fill a transaction, few enough that the thread gives the loop its turn back within milliseconds.
+MAX_BATCH_DRAFTS = 1000
+MAX_BATCH_BYTES = 4 << 20
+
+Result = Sealed | RequestError
+Commit = Callable[[list[Change], int], list[Result]]
+Waiting = tuple[Change, asyncio.Future[Sealed]]
+
+
+class Writer:
+    """Takes changes in order and answers each when it is durable.
+
+    Invariant: changes are sealed, committed and applied in the order of `submit`.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        commit: Commit,
+        clock: Callable[[], int],
+        apply: Callable[[Sealed], None],
+        max_pending_bytes: int,
+    ) -> None:
+        """``commit`` runs in the worker and is `Store.commit`; ``apply`` shows a committed change to readers.
+
+        ``clock`` gives microseconds since 1970.
+        """
+        self.trouble: StorageFull | StorageFailing | None = None  # why the last batch failed, while that is so
+        self.pending_bytes = 0
+        self._worker = worker
+        self._commit = commit
+        self._clock = clock
+        self._apply = apply
+        self._max_pending_bytes = max_pending_bytes
+        self._pending: deque[Waiting] = deque()
+        self._flight: asyncio.Task[None] | None = None
+
+    def submit(self, change: Change) -> asyncio.Future[Sealed]:
+        """Put a change into the next batch; the future has its outcome, or the `RequestError` that refused it.
+
+        Raises `Overloaded` when more than ``max_pending_bytes`` wait for the disk.
+        """
+        if self.pending_bytes + change.size > self._max_pending_bytes:
+            raise Overloaded(f"{self.pending_bytes} bytes wait for the disk; at most {self._max_pending_bytes} may")
+        future: asyncio.Future[Sealed] = asyncio.get_running_loop().create_future()
+        self.pending_bytes += change.size
+        if self._flight is None and not change.needs_disk:
+            # A passing state with nothing ahead of it: there is nothing to wait for.
+            self._settle([(change, future)], self._seal_in_memory([change]))
+            return future
+        self._pending.append((change, future))
+        if self._flight is None:
+            self._flight = asyncio.get_running_loop().create_task(self._fly())
+        return future
+
+    async def flush(self) -> None:
+        """Return when everything submitted so far has been answered."""
+        while self._flight is not None:
+            await asyncio.shield(self._flight)
+
+    async def _fly(self) -> None:
+        try:
+            while self._pending:
+                await self._process(self._take())
+        finally:
+            self._flight = None
+
+    async def _process(self, batch: list[Waiting]) -> None:
+        try:
+            results = await self._write([change for change, _ in batch])
+        except Exception:
+            # A defect, and of one change: its neighbours must not suffer, so each is tried alone.
+            if len(batch) > 1:
+                for waiting in batch:
+                    await self._process([waiting])
+                return
+            log.exception("a change could not be written")
+            results = [Internal("the change could not be written; the server's log has the cause")]
+        self._settle(batch, results)
+
+    def _take(self) -> list[Waiting]:
+        """Take from the front what fits into one batch; always at least one change."""
+        batch = [self._pending.popleft()]
+        drafts, size = len(batch[0][0].drafts), batch[0][0].size
+        while self._pending:
+            change = self._pending[0][0]
+            drafts, size = drafts + len(change.drafts), size + change.size
+            if drafts > MAX_BATCH_DRAFTS or size > MAX_BATCH_BYTES:
+                break
+            batch.append(self._pending.popleft())
+        return batch
+
+    async def _write(self, changes: list[Change]) -> list[Result]:
+        if not any(change.needs_disk for change in changes):
+            return self._seal_in_memory(changes)
+        try:
+            results = await self._worker.call(self._commit, changes, self._clock())
+        except (StorageFull, StorageFailing) as error:
+            if self.trouble is None:
+                log.error("publishing fails: %s", error.detail)
+            self.trouble = error
+            # A copy each: an exception collects a traceback wherever it is raised.
+            return [copy.copy(error) if change.needs_disk else self._seal_in_memory([change])[0] for change in changes]
+        self.recovered()
+        return results
+
+    def recovered(self) -> None:
+        """The disk has taken a write."""
+        if self.trouble is not None:
+            log.warning("publishing works again")
+            self.trouble = None
+
+    def _seal_in_memory(self, changes: list[Change]) -> list[Result]:
+        return seal_all(changes, {}, self._clock())[1]
+
+    def _settle(self, batch: list[Waiting], results: list[Result]) -> None:
+        for (change, future), result in zip(batch, results, strict=True):
+            self.pending_bytes -= change.size
+            if isinstance(result, RequestError):
+                if not future.cancelled():
+                    future.set_exception(result)
+                continue
+            try:
+                if not result.is_replay:
+                    self._apply(result)
+            except Exception as error:
+                # A defect; it must not leave the neighbours without an answer.
+                log.exception("a committed change could not be shown")
+                future.set_exception(error)
+            else:
+                if not future.cancelled():
+                    future.set_result(result)

@@ -1,0 +1,1 @@
+"""The simulated world: what replaces clock, disk and network when schedules run from a seed."""
