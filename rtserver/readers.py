@@ -134,6 +134,10 @@ class Poll:
         self.error: Exception | None = None
         self._future: asyncio.Future[None] | None = None
 
+    @property
+    def is_waiting(self) -> bool:
+        return self._future is not None
+
     async def wait(self, until: float) -> None:
         """Return at the next `wake`, or at ``until`` of the event loop's clock."""
         loop = asyncio.get_running_loop()

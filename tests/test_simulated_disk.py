@@ -8,12 +8,18 @@ import gc
 import hashlib
 import random
 import sqlite3
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.simulation.disk import SECTOR_BYTES, Image, Operation, SimulatedDisk
 
 NAME = "events.db"
+SEEDS = range(300)
 Rows = tuple[tuple[int, bytes], ...]
 
 
@@ -28,6 +34,10 @@ def migrated() -> Image:
         return disk.image()
 
 
+def insert(connection: sqlite3.Connection, body: bytes = b"a body") -> None:
+    connection.execute("INSERT INTO events (body) VALUES (?)", [body])
+
+
 def rows(connection: sqlite3.Connection) -> Rows:
     return tuple(connection.execute("SELECT id, body FROM events ORDER BY id"))
 
@@ -35,7 +45,7 @@ def rows(connection: sqlite3.Connection) -> Rows:
 class Program:
     """A writer and a reader that commit, read, prune and checkpoint at random until the disk stops them.
 
-    `states` are the contents after each commit attempted, and `acknowledged` the index of the last that returned.
+    `states` are the contents after each commit attempted; `acknowledged` is the index of the last that returned.
     """
 
     def __init__(self, disk: SimulatedDisk, rng: random.Random, synchronous: str) -> None:
@@ -46,23 +56,21 @@ class Program:
         self.reader = disk.connect(NAME, read_only=True)
         self.states = [rows(self.writer)]
         self.acknowledged = 0
-        self.seen: Rows | None = None  # by the reader, in the read transaction it has open
+        self.snapshot: Rows | None = None  # of the reader, while it has a read transaction open
 
-    def run(self, steps: int) -> None:
-        for _ in range(steps):
-            chance = self.rng.random()
-            if chance < 0.7:
-                self.commit()
-            elif chance < 0.8:
-                self.writer.execute(f"PRAGMA wal_checkpoint({self.rng.choice(('PASSIVE', 'RESTART', 'TRUNCATE'))})")
-            else:
-                self.read()
+    def step(self) -> None:
+        chance = self.rng.random()
+        if chance < 0.7:
+            self.commit()
+        elif chance < 0.8:
+            self.writer.execute(f"PRAGMA wal_checkpoint({self.rng.choice(('PASSIVE', 'RESTART', 'TRUNCATE'))})")
+        else:
+            self.read()
 
     def commit(self) -> None:
         self.writer.execute("BEGIN IMMEDIATE")
         for _ in range(self.rng.randint(1, 3)):
-            size = self.rng.choice((10, 200, 1000, 9000))
-            self.writer.execute("INSERT INTO events (body) VALUES (?)", [self.rng.randbytes(size)])
+            insert(self.writer, self.rng.randbytes(self.rng.choice((10, 200, 1000, 9000))))
         if self.rng.random() < 0.2:
             self.writer.execute("DELETE FROM events WHERE id < (SELECT max(id) - 10 FROM events)")
         self.states.append(rows(self.writer))
@@ -71,15 +79,431 @@ class Program:
 
     def read(self) -> None:
         """Open a snapshot, or look again at the one that is open; it pins the WAL meanwhile."""
-        if self.seen is None:
+        if self.snapshot is None:
             self.reader.execute("BEGIN")
-            self.seen = rows(self.reader)
-            assert self.seen == self.states[-1]
+            self.snapshot = rows(self.reader)
+            assert self.snapshot == self.states[self.acknowledged]
         else:
-            assert rows(self.reader) == self.seen
+            assert rows(self.reader) == self.snapshot
             self.reader.execute("COMMIT")
-            self.seen = None
+            self.snapshot = None
+
+    def give_up(self) -> None:
+        """What a program does after an error that did not kill it."""
+        for connection in (self.writer, self.reader):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        self.snapshot = None
+        assert rows(self.writer) == rows(self.reader) == self.states[self.acknowledged]
 
     def close(self) -> None:
         self.reader.close()
         self.writer.close()
+
+
+def live_until_crash(disk: SimulatedDisk, rng: random.Random, synchronous: str, crash: Callable[..., None]) -> Program:
+    """One life that ends in the middle of a change to the disk: in a commit, a checkpoint, or the last of them."""
+    crashes = disk.crashes
+    program = Program(disk, rng, synchronous)
+    crash(after=rng.randrange(250))
+    try:
+        for _ in range(rng.choice((15, 1000))):  # after 15 steps, most often, the crash comes while it closes
+            program.step()
+    except sqlite3.OperationalError:
+        assert disk.crashes == crashes + 1
+    program.close()
+    if disk.crashes == crashes:
+        disk.heal()
+        crash()
+    return program
+
+
+def recovered(disk: SimulatedDisk) -> Rows:
+    """What the next program finds, the reader being the first to come; raises if it is damaged."""
+    reader, writer = disk.connect(NAME, read_only=True), disk.connect(NAME)
+    try:
+        found = rows(reader)
+        assert rows(writer) == found
+        assert writer.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return found
+    finally:
+        reader.close()
+        writer.close()
+
+
+def lost_commits(seed: int, synchronous: str, kind: str) -> int:
+    """How many acknowledged commits two lives on one disk lost; what is left must be a state that was committed."""
+    rng, lost = random.Random(f"program {seed}"), 0
+    with SimulatedDisk(random.Random(f"disk {seed}")) as disk:
+        disk.restore(migrated())
+        for _life in range(2):
+            program = live_until_crash(disk, rng, synchronous, getattr(disk, kind))
+            found = recovered(disk)
+            is_prefix = found in program.states  # named, because pytest would print all rows of all states
+            assert is_prefix, (seed, len(found))
+            lost += max(0, program.acknowledged - program.states.index(found))
+    return lost
+
+
+def test_a_writer_and_a_read_only_reader_share_a_wal_database() -> None:
+    with SimulatedDisk(random.Random(1)) as disk:
+        disk.restore(migrated())
+        writer, reader = disk.connect(NAME), disk.connect(NAME, read_only=True)
+        reader.execute("BEGIN")
+        assert rows(reader) == ()
+
+        insert(writer, b"one")
+
+        assert rows(reader) == ()  # its snapshot is older
+        reader.execute("COMMIT")
+        assert rows(reader) == ((1, b"one"),)
+        assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert set(disk.image()) == {NAME, NAME + "-wal"}
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            insert(reader, b"two")
+        assert caught.value.sqlite_errorname == "SQLITE_READONLY"
+        writer.close()
+        reader.close()
+
+
+def test_with_full_sync_every_acknowledged_commit_survives_power_loss() -> None:
+    assert {seed: lost for seed in SEEDS if (lost := lost_commits(seed, "FULL", "power_loss"))} == {}
+
+
+def test_with_normal_sync_power_loss_takes_acknowledged_commits_but_leaves_a_clean_prefix() -> None:
+    lost = [lost_commits(seed, "NORMAL", "power_loss") for seed in SEEDS]
+
+    assert sum(count > 0 for count in lost) > 50
+    assert lost.count(0) > 50
+
+
+@pytest.mark.parametrize("synchronous", ["NORMAL", "OFF"])
+def test_a_kill_loses_nothing_that_was_acknowledged(synchronous: str) -> None:
+    assert {seed: lost for seed in SEEDS[:150] if (lost := lost_commits(seed, synchronous, "kill"))} == {}
+
+
+def test_without_syncs_power_loss_damages_databases() -> None:
+    """Losing out of order is what syncs guard against; a disk that only dropped the newest writes would pass."""
+    damaged = 0
+    for seed in SEEDS[:100]:
+        try:
+            lost_commits(seed, "OFF", "power_loss")
+        except (sqlite3.DatabaseError, AssertionError):
+            damaged += 1
+
+    assert damaged > 25
+
+
+def test_a_power_loss_tears_writes_at_sectors_only() -> None:
+    outcomes = set()
+    for seed in range(60):
+        with SimulatedDisk(random.Random(seed)) as disk:
+            connection = disk.connect("plain.db")
+            connection.execute("PRAGMA journal_mode=OFF")
+            connection.execute("CREATE TABLE t (body BLOB)")
+            connection.execute("INSERT INTO t VALUES (?)", [b"a" * 3900])
+            before = disk.image()["plain.db"]
+            connection.execute("PRAGMA synchronous=OFF")
+            connection.execute("UPDATE t SET body = ?", [b"b" * 3900])
+            after = disk.image()["plain.db"]
+
+            disk.power_loss()
+
+            left = disk.image()["plain.db"]
+            connection.close()
+            assert len(left) == len(before) == len(after)
+            sectors = [slice(start, start + SECTOR_BYTES) for start in range(4096, 8192, SECTOR_BYTES)]
+            assert all(left[sector] in (before[sector], after[sector]) for sector in sectors)
+            outcomes.add(tuple(left[sector] == after[sector] for sector in sectors))
+
+    assert {(False,) * 8, (True,) * 8} < outcomes  # nothing, all, and
+    assert len(outcomes) > 10  # many kinds of torn
+
+
+@pytest.mark.parametrize(("synchronous", "may_be_gone"), [("OFF", True), ("FULL", False)])
+def test_a_new_file_may_be_gone_after_power_loss_unless_synced(synchronous: str, may_be_gone: bool) -> None:
+    found = set()
+    for seed in range(40):
+        with SimulatedDisk(random.Random(seed)) as disk:
+            disk.restore(migrated())
+            connection = disk.connect(NAME)
+            connection.execute(f"PRAGMA synchronous={synchronous}")
+            insert(connection)
+            disk.power_loss()
+            found.add(frozenset(disk.image()))
+            connection.close()
+
+    both = frozenset({NAME, NAME + "-wal"})
+    assert found == ({both, frozenset({NAME})} if may_be_gone else {both})
+
+
+def test_a_full_disk_refuses_writing_goes_on_reading_and_recovers() -> None:
+    with SimulatedDisk(random.Random(2)) as disk:
+        disk.restore(migrated())
+        writer, reader = disk.connect(NAME), disk.connect(NAME, read_only=True)
+        insert(writer, b"before")
+
+        disk.fail(Operation.WRITE, sqlite3.SQLITE_FULL)
+        for _attempt in range(3):
+            with pytest.raises(sqlite3.OperationalError) as caught:
+                insert(writer, b"refused")
+            assert caught.value.sqlite_errorname == "SQLITE_FULL"
+            assert rows(reader) == rows(writer) == ((1, b"before"),)
+
+        disk.heal()
+        insert(writer, b"after")
+        assert rows(reader) == ((1, b"before"), (2, b"after"))
+        reader.close()
+        writer.close()
+        assert recovered(disk) == ((1, b"before"), (2, b"after"))
+
+
+@pytest.mark.parametrize("operation", [Operation.WRITE, Operation.SYNC, Operation.READ, Operation.TRUNCATE])
+def test_an_operation_fails_as_often_as_asked_with_its_own_error(operation: Operation) -> None:
+    with SimulatedDisk(random.Random(3)) as disk:
+        disk.restore(migrated())
+        writer = disk.connect(NAME)
+        writer.execute("PRAGMA cache_size=0")
+        writer.execute("PRAGMA synchronous=FULL")
+        outcomes = []
+
+        disk.fail(operation, after=2, times=1)
+        for number in range(6):
+            try:
+                insert(writer, b"%d" % number)
+                writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                outcomes.append("ok")
+            except sqlite3.OperationalError as error:
+                outcomes.append(error.sqlite_errorname)
+
+        assert sorted(set(outcomes)) == ["SQLITE_IOERR_" + {"SYNC": "FSYNC"}.get(operation.name, operation.name), "ok"]
+        assert outcomes.count("ok") == 5
+        assert outcomes[-1] == "ok"
+        writer.close()
+
+
+def survivor_of_failing_syncs(seed: int, synchronous: str) -> tuple[Rows, list[Rows]]:
+    """What is left after syncs failed now and then and the power went; and what might be: acknowledged, or in doubt."""
+    rng = random.Random(f"program {seed}")
+    with SimulatedDisk(random.Random(f"disk {seed}")) as disk:
+        disk.restore(migrated())
+        program = Program(disk, rng, synchronous)
+        possible, failures = [program.states[0]], 0
+        for _ in range(60):
+            attempts = len(program.states)
+            disk.fail(Operation.SYNC, after=rng.randrange(8), times=1)
+            try:
+                program.step()
+            except sqlite3.OperationalError as error:
+                assert error.sqlite_errorname == "SQLITE_IOERR_FSYNC"
+                failures += 1
+                program.give_up()
+            disk.heal()
+            if program.acknowledged == attempts:
+                possible = [program.states[attempts]]
+            else:
+                possible += program.states[attempts:]
+        assert failures
+        rng.choice((disk.power_loss, disk.kill))()
+        program.close()
+        return recovered(disk), possible
+
+
+def test_after_failing_syncs_the_database_is_usable_and_with_full_sync_keeps_what_it_acknowledged() -> None:
+    for seed in SEEDS[:100]:
+        found, possible = survivor_of_failing_syncs(seed, "FULL")
+        is_possible = found in possible
+        assert is_possible, seed
+
+
+def test_with_normal_sync_a_failed_sync_that_the_system_forgets_can_damage_the_database() -> None:
+    """The checkpoint after the failed one believes that the WAL is safe; only the log on the platter knows better."""
+    damaged = 0
+    for seed in SEEDS[:150]:
+        try:
+            survivor_of_failing_syncs(seed, "NORMAL")
+        except (sqlite3.DatabaseError, AssertionError):
+            damaged += 1
+
+    assert damaged
+
+
+def test_a_commit_that_failed_may_be_there_after_a_kill() -> None:
+    """Its frames are in the WAL, and recovery cannot know that the sync, the last step, said no."""
+    with SimulatedDisk(random.Random(4)) as disk:
+        disk.restore(migrated())
+        writer = disk.connect(NAME)
+        writer.execute("PRAGMA synchronous=FULL")
+        insert(writer, b"one")
+        disk.fail(Operation.SYNC, times=1)
+        with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+            insert(writer, b"refused")
+        assert rows(writer) == ((1, b"one"),)
+
+        disk.kill()
+
+        writer.close()
+        assert recovered(disk) == ((1, b"one"), (2, b"refused"))
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    def fingerprint(seed: int) -> str:
+        rng, digest = random.Random(seed), hashlib.sha256()
+        with SimulatedDisk(random.Random(seed)) as disk, SimulatedDisk(random.Random()) as another:
+            disk.restore(migrated())
+            for _life in range(3):
+                elsewhere = another.connect(NAME)  # draws from the generator that SQLite keeps per process
+                elsewhere.execute("SELECT randomblob(100)").fetchall()
+                elsewhere.close()
+                live_until_crash(disk, rng, "NORMAL", disk.power_loss)
+                for name, content in sorted(disk.image().items()):
+                    digest.update(name.encode() + content)
+            digest.update(repr((disk.changes, disk.writes, disk.syncs, disk.bytes_written)).encode())
+        return digest.hexdigest()
+
+    fingerprints = [fingerprint(seed) for seed in range(10)]
+
+    assert fingerprints == [fingerprint(seed) for seed in range(10)]
+    assert len(set(fingerprints)) == 10
+
+
+@pytest.mark.parametrize("kind", ["kill", "power_loss", "close"])
+def test_handles_from_before_a_crash_are_dead_and_closing_them_is_harmless(kind: str) -> None:
+    disk = SimulatedDisk(random.Random(5))
+    disk.restore(migrated())
+    writer, reader = disk.connect(NAME), disk.connect(NAME, read_only=True)
+    insert(writer)
+    writer.execute("BEGIN IMMEDIATE")
+    insert(writer, b"never committed")
+    assert len(rows(reader)) == 1
+
+    getattr(disk, kind)()
+
+    before = disk.image()
+    for connection in (writer, reader):
+        with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+            connection.execute("SELECT count(*) FROM events")
+            connection.execute("COMMIT")
+    writer.close()
+    reader.close()
+    assert disk.image() == before
+    if kind != "close":
+        assert len(recovered(disk)) == 1
+        disk.close()
+
+
+def test_the_dead_do_not_hold_locks_against_the_living() -> None:
+    with SimulatedDisk(random.Random(6)) as disk:
+        disk.restore(migrated())
+        dead = disk.connect(NAME)
+        dead.execute("BEGIN EXCLUSIVE")
+        disk.kill()
+        living = disk.connect(NAME)
+
+        insert(living)
+        dead.close()
+        insert(living)
+
+        assert len(rows(living)) == 2
+        living.close()
+
+
+def test_a_second_writer_finds_the_database_busy_and_waits_on_the_simulated_clock() -> None:
+    with SimulatedDisk(random.Random(7)) as disk:
+        disk.restore(migrated())
+        first, second, began_at = disk.connect(NAME), disk.connect(NAME), disk.now_seconds
+        first.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            insert(second)
+
+        assert caught.value.sqlite_errorname == "SQLITE_BUSY"
+        assert 4 < disk.now_seconds - began_at < 6  # the default timeout of sqlite3.connect
+        first.execute("ROLLBACK")
+        insert(second)
+        first.close()
+        second.close()
+
+
+def test_a_restored_image_is_the_same_world_again() -> None:
+    with SimulatedDisk(random.Random(8)) as disk, SimulatedDisk(random.Random(9)) as another:
+        disk.restore(migrated())
+        writer = disk.connect(NAME)
+        insert(writer, b"in the WAL")
+        image = disk.image()
+        insert(writer, b"later")
+
+        disk.restore(image)
+        another.restore(image)
+        another.power_loss()  # what was restored counts as synced
+
+        writer.close()
+        assert recovered(disk) == recovered(another) == ((1, b"in the WAL"),)
+        assert image[NAME] == migrated()[NAME]  # later work did not reach into the image
+
+
+def test_counters_tell_what_a_commit_costs() -> None:
+    with SimulatedDisk(random.Random(10)) as disk:
+        disk.restore(migrated())
+        writer = disk.connect(NAME)
+        writer.execute("PRAGMA synchronous=FULL")
+        insert(writer)
+        writes, syncs, written, changes = disk.writes, disk.syncs, disk.bytes_written, disk.changes
+
+        insert(writer)
+
+        assert (disk.writes - writes, disk.syncs - syncs, disk.changes - changes) == (4, 1, 5)  # two pages, each with
+        assert disk.bytes_written - written == 2 * (24 + 4096)  # the header of its frame
+        writer.close()
+
+
+def test_an_exception_in_the_disk_is_an_error_in_sqlite_and_raised_when_the_disk_is_closed() -> None:
+    disk = SimulatedDisk(random.Random(11))
+    connection = disk.connect(NAME)
+    disk.now_seconds = "not a number"  # type: ignore[assignment]
+
+    assert connection.execute("SELECT datetime('now')").fetchone() == (None,)
+
+    connection.close()
+    with pytest.raises((TypeError, ValueError)):
+        disk.close()
+
+
+def test_a_closed_disk_is_unknown_to_sqlite() -> None:
+    with SimulatedDisk(random.Random(12)) as disk:
+        uri = disk.uri(NAME)
+        disk.connect(NAME).close()
+
+    with pytest.raises(sqlite3.OperationalError, match="no such vfs"):
+        sqlite3.connect(uri, uri=True)
+
+
+@pytest.mark.parametrize("kind", ["kill", "power_loss", "close"])
+def test_a_closed_disk_is_freed_once_its_dead_connections_are_closed(kind: str) -> None:
+    disk = SimulatedDisk(random.Random(13))
+    disk.restore(migrated())
+    connection, reference = disk.connect(NAME), weakref.ref(disk)
+    insert(connection)
+    getattr(disk, kind)()
+
+    disk.close()
+    del disk
+    gc.collect()
+    assert reference() is not None  # SQLite still holds its address
+    connection.close()
+    gc.collect()
+
+    assert reference() is None
+
+
+def test_a_connection_left_open_does_not_crash_python_at_exit() -> None:
+    program = (
+        "import builtins, random; from tests.simulation.disk import SimulatedDisk\n"
+        "disk = SimulatedDisk(random.Random(1)); builtins.connection = disk.connect('left.db')\n"
+        "builtins.connection.execute('PRAGMA journal_mode=WAL').fetchall()\n"
+        "builtins.connection.execute('CREATE TABLE t (a)')\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parent.parent, capture_output=True)
+
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -126,6 +126,7 @@ class SimulatedDisk:
     def kill(self, *, after: int | None = None) -> None:
         """End the process now, or in the middle of the change that follows `after` others; written data stays."""
         if after is None:
+            self.crashes += 1
             self._end_process()
         else:
             self._faults.append(_Fault(None, sqlite3.SQLITE_IOERR, after, 1, self.kill))
@@ -133,6 +134,7 @@ class SimulatedDisk:
     def power_loss(self, *, after: int | None = None) -> None:
         """End the machine now, or in the middle of the change that follows `after` others; unsynced data is at risk."""
         if after is None:
+            self.crashes += 1
             self._end_process()
             self._lose_unsynced()
         else:
@@ -160,7 +162,6 @@ class SimulatedDisk:
             raise self.errors[0]
 
     def _end_process(self) -> None:
-        self.crashes += 1
         self._faults = [fault for fault in self._faults if fault.crash is None]  # a full disk stays full
         self._process.die()
         self._process = _Process(self)
@@ -193,6 +194,10 @@ class SimulatedDisk:
                     if not fault.times:
                         self._faults.remove(fault)
         return struck
+
+    def _happens_nevertheless(self, fault: _Fault) -> bool:
+        """Whether what cannot happen by half was over when the crash came."""
+        return fault.crash is not None and self.rng.random() < 0.5
 
     def _strike(self, fault: _Fault) -> int:
         if fault.crash is not None:
@@ -285,9 +290,8 @@ class _Process:
     def __init__(self, disk: SimulatedDisk) -> None:
         self.disk, self.is_dead = disk, False
         self.handles: list[_Handle] = []
-        self._name = disk._vfs_name.encode()
         self._vfs = _Vfs.from_buffer_copy(_VFS)
-        self._vfs.zName = self._name
+        self._vfs.zName = disk._vfs_name.encode()
         _processes[ctypes.addressof(self._vfs)] = self
         _sqlite().sqlite3_vfs_register(ctypes.byref(self._vfs), 0)
 
@@ -391,7 +395,10 @@ _Function = TypeVar("_Function", bound=Callable[..., int])
 def _called_by_sqlite(
     field: str, owners: Mapping[int, Any], failure: int, *arguments: Any, even_if_dead: bool = False
 ) -> Callable[[_Function], _Function]:
-    """Make a callback of a function on a process or handle; who is dead or raises answers `failure`."""
+    """Make a callback of a function on a process or handle; who is dead or raises answers `failure`.
+
+    `even_if_dead` is for what SQLite does to let go of a handle, and ignores the answer of.
+    """
 
     def decorate(function: _Function) -> _Function:
         def callback(address: int, *values: Any) -> int:
@@ -432,13 +439,12 @@ def _open(process: _Process, name: bytes | None, address: int, flags: int, flags
 @_called_by_sqlite("xDelete", _processes, sqlite3.SQLITE_IOERR_DELETE, _Text, _Int)
 def _delete(process: _Process, name: bytes, sync_directory: int) -> int:
     disk, path = process.disk, name.decode()
-    disk.changes += 1
     if path not in disk._entries:
         return sqlite3.SQLITE_IOERR_DELETE_NOENT
+    disk.changes += 1
     fault = disk._due(Operation.DELETE)
-    if fault is not None and (fault.crash is None or disk.rng.random() < 0.5):
-        return disk._strike(fault)
-    del disk._entries[path]
+    if fault is None or disk._happens_nevertheless(fault):
+        del disk._entries[path]
     if fault is not None:
         return disk._strike(fault)
     if sync_directory:
@@ -519,7 +525,7 @@ def _truncate(handle: _Handle, size: int) -> int:
         return sqlite3.SQLITE_IOERR_TRUNCATE
     disk.changes += 1
     fault = disk._due(Operation.TRUNCATE)
-    if fault is None or (fault.crash is not None and disk.rng.random() < 0.5):
+    if fault is None or disk._happens_nevertheless(fault):
         handle.file.truncate(size)
     return disk._strike(fault) if fault is not None else _OK
 
@@ -646,7 +652,7 @@ _VFS = _filled(_Vfs(iVersion=2, szOsFile=ctypes.sizeof(_Pointer), mxPathname=512
 
 @atexit.register
 def _end_all_processes() -> None:
-    """Connections still open at exit close themselves while modules are being emptied: then only the dead can answer."""
+    """Connections still open at exit are closed when modules are already emptied; only the dead can answer then."""
     for process in list(_processes.values()):
         process.die()
 
@@ -682,4 +688,4 @@ def _is_behind_python(library: ctypes.PyDLL) -> bool:
         return False
     finally:
         library.sqlite3_vfs_unregister(ctypes.byref(probe))
-    return library.sqlite3_test_control is not None
+    return library.sqlite3_test_control is not None  # raises AttributeError if SQLite was built without
