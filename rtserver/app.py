@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import resource
 import socket
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import tornado.netutil
 from tornado.httpserver import HTTPServer
@@ -22,7 +24,7 @@ from rtserver import schema
 from rtserver.auth import Authenticator, JwksKeys, SecretKeys, read_secret
 from rtserver.config import Config
 from rtserver.core import Core
-from rtserver.errors import StartRefused
+from rtserver.errors import RequestError, StartRefused
 from rtserver.handlers.base import Api, UnknownRoute
 from rtserver.handlers.operation import Alive, Health
 from rtserver.handlers.publish import Publish
@@ -39,6 +41,8 @@ log = logging.getLogger(__name__)
 SPARE_DESCRIPTORS = 100
 IDLE_CONNECTION_SECONDS = 75
 BODY_SECONDS = 60
+# EX_IOERR of sysexits.h; the systemd unit restarts after it.
+EXIT_SYNC_FAILED = 74
 # How long answers that are on their way get when the server stops.
 LAST_ANSWERS_SECONDS = 2
 
@@ -67,6 +71,13 @@ def routes(base_path: str) -> list[tuple[str, type[RequestHandler]]]:
 def now_us() -> int:
     """Return microseconds since 1970 by the system's clock."""
     return time.time_ns() // 1000
+
+
+def die(reason: str) -> NoReturn:
+    """End the process at once, with nothing flushed or answered: the next start recovers from the log."""
+    log.critical("%s; this process ends now, so that the next one recovers from the log", reason)
+    logging.shutdown()
+    os._exit(EXIT_SYNC_FAILED)
 
 
 class Server:
@@ -98,7 +109,11 @@ class Server:
                 clock=now_us,
                 rng=random.Random(),
                 max_streams=self._max_streams(),
+                die=die,
             )
+        except RequestError as error:
+            self._directory.release()
+            raise StartRefused(f"cannot use the database in {self.config.data_dir}: {error.detail}") from None
         except BaseException:
             self._directory.release()
             raise

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from rtserver.config import Config
 from rtserver.documents import features
@@ -49,13 +49,18 @@ class Core:
         clock: Callable[[], int],
         rng: random.Random,
         max_streams: int,
+        die: Callable[[str], NoReturn],
     ) -> Core:
-        """Begin a server's life on a database whose schema is up to date; ``clock`` gives microseconds since 1970."""
-        store: Store = await store_worker.call(_open_store, connect, config.durability)
-        queries: Queries = await query_worker.call(_open_queries, connect)
+        """Begin a server's life on a database whose schema is up to date; ``clock`` gives microseconds since 1970.
+
+        ``die`` ends the process at once, and is called in the store's worker.
+        """
+        store: Store = await store_worker.call(lambda: Store(connect(False), config.durability, die))
+        await store_worker.call(store.begin_life)
+        queries: Queries = await query_worker.call(lambda: Queries(connect(True)))
         reader = Reader(query_worker, queries, config.replay_step, config.replay_step_bytes)
         hub = Hub(
-            writer=lambda show: Writer(store_worker, store.commit, clock, show, config.max_pending_bytes),
+            writer=lambda show: Writer(store_worker, store, clock, show, config.max_pending_bytes),
             registry=Registry(query_worker, queries, config.max_sessions, config.ring_events, config.ring_bytes),
             reader=reader,
             streams=Streams(reader, _stream_settings(config, max_streams), clock, rng),
@@ -86,16 +91,6 @@ class Core:
         await self.hub.close()
         await self._query_worker.call(self._queries.close)
         await self._store_worker.call(self._store.close)
-
-
-def _open_store(connect: Connect, durability: str) -> Store:
-    store = Store(connect(False), durability)
-    store.begin_life()
-    return store
-
-
-def _open_queries(connect: Connect) -> Queries:
-    return Queries(connect(True))
 
 
 def _stream_settings(config: Config, max_streams: int) -> StreamSettings:

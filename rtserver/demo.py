@@ -18,7 +18,6 @@ from rtserver.app import Server
 from rtserver.auth import Principal, Role, make_token, read_secret
 from rtserver.publication import parse_publication
 from rtserver.records import Participant
-from rtserver.session import Session
 
 SESSION_ID = "demo"
 TOKEN_SECONDS = 8 * 3600
@@ -73,8 +72,8 @@ class Demo:
     async def start(self) -> None:
         """Create the session and begin to talk."""
         metadata = msgspec.json.encode({"topic": "A card payment"})
-        session = await self._hub.create(self._service, SESSION_ID, metadata, PEOPLE)
-        self._task = asyncio.create_task(self._talk(session))
+        await self._hub.create(self._service, SESSION_ID, metadata, PEOPLE)
+        self._task = asyncio.create_task(self._talk())
 
     async def close(self) -> None:
         if self._task is not None:
@@ -88,33 +87,33 @@ class Demo:
         service = make_token(secret, "my-application", Role.SERVICE, TOKEN_SECONDS)
         return INTRODUCTION.format(url=self._server.url, session=SESSION_ID, alice=alice, service=service)
 
-    async def _talk(self, session: Session) -> None:
+    async def _talk(self) -> None:
         while True:
             for line in SCRIPT:
                 await asyncio.sleep(PAUSE_SECONDS)
                 if line.steps:
-                    await self._think(session, line)
+                    await self._think(line)
                 else:
-                    await self._type(session, line)
+                    await self._type(line)
                 content = {"participantId": line.speaker, "content": line.text}
-                await self._publish(session, "message_added", content)
+                await self._publish("message_added", content)
                 if line.steps:
-                    await self._publish(session, "ai_response_ready", {"participantId": line.speaker})
+                    await self._publish("ai_response_ready", {"participantId": line.speaker})
 
-    async def _type(self, session: Session, line: Line) -> None:
+    async def _type(self, line: Line) -> None:
         for is_typing in (True, False):
             data = {"participantId": line.speaker, "isTyping": is_typing}
-            await self._publish(session, "typing_indicator", data)
+            await self._publish("typing_indicator", data)
             if is_typing:
                 await asyncio.sleep(TYPING_SECONDS)
 
-    async def _think(self, session: Session, line: Line) -> None:
+    async def _think(self, line: Line) -> None:
         for number, step in enumerate(line.steps, 1):
             progress = {"participantId": line.speaker, "status": step, "step": number, "steps": len(line.steps)}
-            await self._publish(session, "ai_progress", progress)
+            await self._publish("ai_progress", progress)
             await asyncio.sleep(STEP_SECONDS)
 
-    async def _publish(self, session: Session, type: str, data: dict[str, Any]) -> None:
+    async def _publish(self, type: str, data: dict[str, Any]) -> None:
         publication = parse_publication(
             msgspec.json.encode({"type": type, "data": data}),
             subject=self._service.subject,
@@ -122,7 +121,7 @@ class Demo:
             idempotency_key=None,
             max_event_bytes=self._server.config.max_event_bytes,
         )
-        await self._hub.publish(self._service, session, publication)
+        await self._hub.publish(self._service, SESSION_ID, publication)
 
 
 INTRODUCTION = textwrap.dedent("""\

@@ -30,6 +30,7 @@ from rtserver.errors import (
     Forbidden,
     NotAParticipant,
     ParticipantNotFound,
+    RequestError,
     SessionNotFound,
     TooManyParticipants,
 )
@@ -64,7 +65,11 @@ class Edited(NamedTuple):
 
 
 class Hub:
-    """What handlers ask.  Every method that names a principal checks what it may (P6)."""
+    """What handlers ask.  Every method that names a principal checks what it may (P6).
+
+    Methods take a session's id, not the object: a session that nobody uses leaves memory, and one that was held
+    across an await without `using` would be numbered by two objects.
+    """
 
     def __init__(
         self,
@@ -105,13 +110,8 @@ class Hub:
         exist, in the same words; `SessionNotFound` for service and admin.
         """
         session = await self.registry.get(session_id) if is_name(session_id) else None
-        if session is not None and session.is_deleted:
-            session = None
-        if principal.is_participant:
-            if session is None or principal.subject not in session.participants:
-                raise NotAParticipant(f"{principal.subject!r} is not a participant of a session with this id")
-        elif session is None:
-            raise SessionNotFound(f"there is no session {session_id[:128]!r}")
+        if session is None or not _may_use(principal, session):
+            raise _no_session(principal, session_id)
         return session
 
     @contextmanager
@@ -125,11 +125,12 @@ class Hub:
 
     # Publishing
 
-    async def publish(self, principal: Principal, session: Session, publication: Publication) -> Sealed:
+    async def publish(self, principal: Principal, session_id: str, publication: Publication) -> Sealed:
         """Publish all of it or nothing, and return when it is durable.
 
         Raises `SessionPaused`, `SessionClosed`, `IdempotencyMismatch`, `Overloaded`, `StorageFull`, `StorageFailing`.
         """
+        session = await self.session_for(principal, session_id)
         change = Change(
             session,
             Gate.PARTICIPANT if principal.is_participant else Gate.SERVICE,
@@ -140,9 +141,8 @@ class Hub:
         try:
             return await self._submit(change)
         except SessionNotFound:
-            if principal.is_participant:
-                raise NotAParticipant(f"{principal.subject!r} is not a participant of a session with this id") from None
-            raise
+            # Deleted by a change that was before this one.
+            raise _no_session(principal, session_id) from None
 
     async def _submit(self, change: Change) -> Sealed:
         session = change.session
@@ -202,11 +202,11 @@ class Hub:
         return session
 
     async def describe(
-        self, principal: Principal, session: Session, status: Status | None, metadata: bytes | None
-    ) -> None:
+        self, principal: Principal, session_id: str, status: Status | None, metadata: bytes | None
+    ) -> Session:
         """Change status and metadata; what is None or the same stays, and then nothing is published."""
         require_service(principal)
-        async with self._editing(session):
+        async with self._editing(principal, session_id) as session:
             drafts: tuple[Draft, ...] = ()
             if status is session.status:
                 status = None
@@ -216,11 +216,12 @@ class Hub:
                 metadata = None
             if status is not None or metadata is not None:
                 await self._submit(self._change(session, drafts, Describe(status, metadata)))
+            return session
 
-    async def delete(self, principal: Principal, session: Session) -> None:
+    async def delete(self, principal: Principal, session_id: str) -> None:
         """End the session and remove its events."""
         require_service(principal)
-        async with self._editing(session):
+        async with self._editing(principal, session_id) as session:
             await self._submit(self._change(session, (), Delete()))
 
     def document(self, session: Session) -> dict[str, Any]:
@@ -246,11 +247,11 @@ class Hub:
     # Participants
 
     async def put_participant(
-        self, principal: Principal, session: Session, participant_id: str, display_name: str | None, kind: str | None
+        self, principal: Principal, session_id: str, participant_id: str, display_name: str | None, kind: str | None
     ) -> Edited:
         """Add a participant, or change its name and kind; None keeps what is, or takes the default."""
         require_service(principal)
-        async with self._editing(session):
+        async with self._editing(principal, session_id) as session:
             known = session.participants.get(participant_id)
             if known is not None:
                 person = Participant(
@@ -270,14 +271,14 @@ class Hub:
             session.unsaved_removals.discard(participant_id)
             return Edited(session.participants[participant_id], is_new=True)
 
-    async def remove_participant(self, principal: Principal, session: Session, participant_id: str) -> None:
+    async def remove_participant(self, principal: Principal, session_id: str, participant_id: str) -> None:
         """Remove a participant; its streams and polls end at once, even if the disk takes nothing (P6).
 
         Raises `ParticipantNotFound`.  `StorageFull` and its kin mean: removed, and the server keeps trying to write it.
         """
         if principal.subject != participant_id:
             require_service(principal)
-        async with self._editing(session):
+        async with self._editing(principal, session_id) as session:
             if participant_id not in session.participants and participant_id not in session.unsaved_removals:
                 raise ParticipantNotFound(f"{participant_id!r} is not in this session")
             session.remove(participant_id)
@@ -309,7 +310,9 @@ class Hub:
             return None
         return Opening(location, None)
 
-    async def poll(self, session: Session, poll: Poll) -> Answer:
+    async def poll(self, principal: Principal, session_id: str, poll: Poll) -> Answer:
+        """Return what there is after the poll's cursor, as soon as there is something (`Polls.answer`)."""
+        session = await self.session_for(principal, session_id)
         return await self.polls.answer(session, poll)
 
     # Ending
@@ -326,13 +329,14 @@ class Hub:
         await self.streams.close()
 
     @asynccontextmanager
-    async def _editing(self, session: Session) -> AsyncIterator[None]:
-        """One edit of a session at a time.  Raises `SessionNotFound` if the one before deleted it."""
+    async def _editing(self, principal: Principal, session_id: str) -> AsyncIterator[Session]:
+        """One edit of a session at a time; the one before may have deleted it, or removed the principal."""
+        session = await self.session_for(principal, session_id)
         with self.using(session):
             async with session.editing:
-                if session.is_deleted:
-                    raise SessionNotFound(f"the session {session.session_id!r} was deleted")
-                yield
+                if not _may_use(principal, session):
+                    raise _no_session(principal, session_id)
+                yield session
 
     def _change(self, session: Session, drafts: tuple[Draft, ...], edit: Edit) -> Change:
         return Change(session, Gate.SERVER, drafts, edit, size=sum(len(draft.data) for draft in drafts))
@@ -342,6 +346,20 @@ def require_service(principal: Principal) -> None:
     """Raise `Forbidden` for a participant."""
     if principal.is_participant:
         raise Forbidden(f"this needs a token with the role {Role.SERVICE} or {Role.ADMIN}; this one is a participant's")
+
+
+def _may_use(principal: Principal, session: Session) -> bool:
+    return not session.is_deleted and (not principal.is_participant or principal.subject in session.participants)
+
+
+def _no_session(principal: Principal, session_id: str) -> RequestError:
+    """Return the refusal for a session that is not there for the principal.
+
+    A participant is told the same of one that does not exist and one that it is not in: no probing (DESIGN 4.1).
+    """
+    if principal.is_participant:
+        return NotAParticipant(f"{principal.subject!r} is not a participant of a session with this id")
+    return SessionNotFound(f"there is no session {session_id[:128]!r}")
 
 
 def _event(type: str, data: dict[str, Any]) -> Draft:

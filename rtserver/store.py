@@ -6,8 +6,10 @@ Blocking; knows no event loop.  Reading for replay is `rtserver.queries`, on a c
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
-from typing import Any
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]  # pysqlite3 where it is installed
 
@@ -15,6 +17,8 @@ from rtserver.changes import Change, Create, Delete, Describe, Join, KeyRecord, 
 from rtserver.errors import RequestError, StorageFailing, StorageFull
 from rtserver.records import Participant
 from rtserver.sealing import Batch, Head, seal_all
+
+log = logging.getLogger(__name__)
 
 INSERT_SESSION = "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 UPDATE_STATUS = "UPDATE sessions SET status = ?, updated_at_us = ? WHERE number = ?"
@@ -57,9 +61,19 @@ UPDATE_HEADS = (
 # variables that any SQLite allows.
 CHUNKS = (128, 64, 32, 16, 8, 4, 2, 1)
 
-# Primary result codes (https://sqlite.org/rescode.html); the module has no names for them in every build.
-SQLITE_ERROR = 1
+# Result codes (https://sqlite.org/rescode.html); the module does not name them in every version.
 SQLITE_FULL = 13
+# BUSY and LOCKED (another program), READONLY, IOERR, CORRUPT, CANTOPEN, PROTOCOL, NOTADB.
+DISK_FAILED = frozenset({5, 6, 8, 10, 11, 14, 15, 26})
+# IOERR_FSYNC and IOERR_DIR_FSYNC.
+SYNC_FAILED = frozenset({10 | 4 << 8, 10 | 5 << 8})
+RETRY_SECONDS = 5
+
+# The log is copied into the main file when it holds about so many pages of 4 KB: SQLite's own default.  A commit
+# changes a handful of pages, and its events and keys take about twice their bytes.
+CHECKPOINT_PAGES = 1000
+PAGES_PER_COMMIT = 6
+BYTES_PER_PAGE = 2048
 
 CLEAN_END = "clean_end"
 _SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL"}
@@ -69,14 +83,23 @@ Row = Sequence[Any]
 
 
 class Store:
-    """The one connection that writes.  Create it in the thread that uses it."""
+    """The one connection that writes.  Create it in the thread that uses it.
 
-    def __init__(self, connection: sqlite3.Connection, durability: str) -> None:
+    Every method raises `StorageFull` or `StorageFailing` if the disk does not take it, and has then changed nothing.
+    A sync that fails is another matter: ``die`` is called and must not return (docs/decisions/failed-sync.rst).
+    """
+
+    def __init__(self, connection: sqlite3.Connection, durability: str, die: Callable[[str], NoReturn]) -> None:
         """``durability`` is ``full`` (every commit is on the disk when it returns) or ``normal`` (P1)."""
         self._connection = connection
         self._durability = durability
-        connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
-        connection.execute("PRAGMA busy_timeout = 5000")
+        self._die = die
+        self._logged_pages = 0  # about how many pages the write-ahead log holds
+        with self._translating():
+            connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
+            connection.execute("PRAGMA busy_timeout = 5000")
+            # SQLite's own checkpoints hide a failed sync, and make the publish wait that happens to come then.
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
 
     def begin_life(self) -> None:
         """Say that a server runs on this database; renew the epochs if the last one may have lost commits.
@@ -85,55 +108,67 @@ class Store:
         server say so (P3) instead of using a number twice.
         """
         row = self._connection.execute(GET_FACT, (CLEAN_END,)).fetchone()
-        with _Transaction(self._connection):
+        with self._transaction():
             if row is not None and row[0] == "no: normal":
                 self._connection.execute(RENEW_EPOCHS, (_EPOCHS - 1, _EPOCHS))
             self._connection.execute(SET_FACT, (CLEAN_END, f"no: {self._durability}"))
-        # This commit must be on the disk before the first event is, whatever the durability.
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        # On the disk before the first event is, whatever the durability.
+        self.checkpoint()
 
     def close(self) -> None:
         """End cleanly: everything is in the main file, and the next start knows that nothing was lost."""
-        with _Transaction(self._connection):
-            self._connection.execute(SET_FACT, (CLEAN_END, "yes"))
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._connection.close()
+        try:
+            with self._transaction():
+                self._connection.execute(SET_FACT, (CLEAN_END, "yes"))
+            self.checkpoint()
+        except (StorageFull, StorageFailing) as error:
+            # What was acknowledged is in the log, and the next start reads it from there.
+            log.warning("the database could not be tidied up: %s", error.detail)
+        finally:
+            self._connection.close()
 
     def commit(self, changes: list[Change], now_us: int) -> list[Sealed | RequestError]:
         """Number and write a batch in one transaction, and return what became of each change, in their order.
 
-        Raises `StorageFull` or `StorageFailing` if the disk does not take it: then nothing of the batch was written,
-        and its numbers are free again.
+        If the disk does not take it, the numbers of the whole batch are free again.
         """
-        try:
-            batch, results = seal_all(changes, self._find_keys(changes), now_us)
-            written = [
-                result
-                for result in results
-                if isinstance(result, Sealed) and not result.is_replay and result.change.needs_disk
-            ]
-            if written:
-                with _Transaction(self._connection):
-                    self._write(batch, written)
-        except sqlite3.DatabaseError as error:
-            raise translated(error) from error
+        with self._translating():
+            found = self._find_keys(changes)
+        batch, results = seal_all(changes, found, now_us)
+        written = [
+            result
+            for result in results
+            if isinstance(result, Sealed) and not result.is_replay and result.change.needs_disk
+        ]
+        if written:
+            with self._transaction():
+                self._write(batch, written)
+            self._logged_pages += PAGES_PER_COMMIT + sum(sealed.change.size for sealed in written) // BYTES_PER_PAGE
         return results
 
+    @property
+    def wants_checkpoint(self) -> bool:
+        """Whether the write-ahead log has grown enough to be copied into the main file."""
+        return self._logged_pages >= CHECKPOINT_PAGES
+
+    def checkpoint(self) -> None:
+        """Copy the write-ahead log into the main file, so that it starts again from its front."""
+        self._logged_pages = 0
+        with self._translating():
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def probe(self) -> None:
-        """Write something small.  Raises `StorageFull` or `StorageFailing` while the disk does not take it."""
-        try:
-            with _Transaction(self._connection):
-                self._connection.execute(SET_FACT, ("probed", "yes"))
-                self._connection.execute(DELETE_FACT, ("probed",))
-        except sqlite3.DatabaseError as error:
-            raise translated(error) from error
+        """Write something small, to see whether the disk takes it."""
+        with self._transaction():
+            self._connection.execute(SET_FACT, ("probed", "yes"))
+            self._connection.execute(DELETE_FACT, ("probed",))
 
     def sweep_doomed(self, limit: int) -> bool:
         """Remove up to ``limit`` rows of a deleted session; True if there may be more."""
         row = self._connection.execute(NEXT_DOOMED).fetchone()
         if row is None:
             return False
-        with _Transaction(self._connection):
+        with self._transaction():
             removed = self._connection.execute(DELETE_DOOMED_EVENTS, (row[0], limit)).rowcount
             removed += self._connection.execute(DELETE_DOOMED_KEYS, (row[0], row[0], limit)).rowcount
             if removed == 0:
@@ -142,12 +177,43 @@ class Store:
 
     def delete_keys(self, keys: list[tuple[int, bytes]]) -> None:
         """Forget keys by session number and digest."""
-        with _Transaction(self._connection):
+        with self._transaction():
             self._connection.executemany(DELETE_KEY, keys)
 
     def vacuum(self, pages: int) -> None:
         """Give up to ``pages`` free pages back to the file system."""
-        self._connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+        with self._translating():
+            self._connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """BEGIN IMMEDIATE to COMMIT; whatever goes wrong in between, the commit itself included, undoes it all."""
+        with self._translating():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            finally:
+                # SQLite ends the transaction by itself on some errors of the disk, and not on others.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        """Turn what SQLite says into what it means to a publisher; a defect of ours stays what it is."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", 0)
+            if code in SYNC_FAILED:
+                self._die(f"the disk failed to sync the database ({error.sqlite_errorname})")
+            if code & 0xFF == SQLITE_FULL:
+                detail = "the disk is full; events can be read but not published until there is space again"
+                raise StorageFull(detail) from error
+            if code & 0xFF in DISK_FAILED:
+                detail = f"the disk does not take writes ({error.sqlite_errorname}); try again"
+                raise StorageFailing(detail, RETRY_SECONDS) from error
+            raise
 
     def _find_keys(self, changes: list[Change]) -> dict[tuple[int, bytes], KeyRecord]:
         wanted = {
@@ -237,39 +303,6 @@ class Store:
             case Trim(sequence, timestamp_us):
                 execute(TRIM_EVENTS, (number, sequence))
                 execute(MARK_TRIMMED, (sequence, timestamp_us, number))
-
-
-def translated(error: sqlite3.DatabaseError) -> Exception:
-    """Return what a failed statement means to a publisher, or the error itself if it is a defect of ours."""
-    if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.NotSupportedError):
-        return error
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:
-        return error
-    if code & 0xFF == SQLITE_FULL:
-        return StorageFull("the disk is full; events can be read but not published until there is space again")
-    if code & 0xFF == SQLITE_ERROR:
-        return error
-    return StorageFailing(f"the disk does not take writes ({error.sqlite_errorname}); try again", 5)
-
-
-class _Transaction:
-    """BEGIN IMMEDIATE to COMMIT; anything that goes wrong in between, the commit itself included, undoes it all."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            if kind is None:
-                self._connection.execute("COMMIT")
-        finally:
-            # SQLite ends the transaction by itself on some errors of the disk, and not on others.
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
 
 
 def _participant_row(number: int, person: Participant, joined_at_us: int) -> Row:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from rtserver.changes import Change, Sealed
 from rtserver.errors import Internal, Overloaded, RequestError, StorageFailing, StorageFull
 from rtserver.sealing import seal_all
+from rtserver.store import Store
 from rtserver.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,6 @@ MAX_BATCH_DRAFTS = 1000
 MAX_BATCH_BYTES = 4 << 20
 
 Result = Sealed | RequestError
-Commit = Callable[[list[Change], int], list[Result]]
 Waiting = tuple[Change, asyncio.Future[Sealed]]
 
 
@@ -37,19 +37,19 @@ class Writer:
     def __init__(
         self,
         worker: Worker,
-        commit: Commit,
+        store: Store,
         clock: Callable[[], int],
         apply: Callable[[Sealed], None],
         max_pending_bytes: int,
     ) -> None:
-        """``commit`` runs in the worker and is `Store.commit`; ``apply`` shows a committed change to readers.
+        """``worker`` is the thread of ``store``; ``apply`` shows a committed change to readers.
 
         ``clock`` gives microseconds since 1970.
         """
         self.trouble: StorageFull | StorageFailing | None = None  # why the last batch failed, while that is so
         self.pending_bytes = 0
         self._worker = worker
-        self._commit = commit
+        self._store = store
         self._clock = clock
         self._apply = apply
         self._max_pending_bytes = max_pending_bytes
@@ -83,6 +83,9 @@ class Writer:
         try:
             while self._pending:
                 await self._process(self._take())
+                if self._store.wants_checkpoint:
+                    # Nobody waits for it: the batch has been answered.
+                    await self._checkpoint()
         finally:
             self._flight = None
 
@@ -115,7 +118,7 @@ class Writer:
         if not any(change.needs_disk for change in changes):
             return self._seal_in_memory(changes)
         try:
-            results = await self._worker.call(self._commit, changes, self._clock())
+            results = await self._worker.call(self._store.commit, changes, self._clock())
         except (StorageFull, StorageFailing) as error:
             if self.trouble is None:
                 log.error("publishing fails: %s", error.detail)
@@ -124,6 +127,13 @@ class Writer:
             return [copy.copy(error) if change.needs_disk else self._seal_in_memory([change])[0] for change in changes]
         self.recovered()
         return results
+
+    async def _checkpoint(self) -> None:
+        try:
+            await self._worker.call(self._store.checkpoint)
+        except (StorageFull, StorageFailing) as error:
+            # The log goes on growing where there is space for it; publishing tells when there is none.
+            log.warning("the write-ahead log could not be copied: %s", error.detail)
 
     def recovered(self) -> None:
         """The disk has taken a write."""

@@ -37,7 +37,7 @@ class ToldOfGap(NamedTuple):
     sequence: int
 
 
-@dataclass
+@dataclass(eq=False)
 class ReaderLog:
     """What one reader went through, on whatever tiers."""
 
@@ -93,7 +93,9 @@ def check(
     by_sequence = {event.sequence: event for event in stored}
     last = stored[-1].sequence if stored else trimmed
     for reader in history.readers:
-        violations += [f"{reader.name}: {found}" for found in _check_reader(reader, by_sequence, trimmed, allowed_gaps)]
+        violations += check_order(reader, allowed_gaps, trimmed)
+        for saw in reader.seen:
+            violations += [f"{reader.name}: {found}" for found in _check_seen(saw, by_sequence, trimmed, history)]
         if complete and _position(reader) != last:
             violations.append(f"{reader.name}: stopped at {_position(reader)}, the log ends at {last}")
     return violations
@@ -124,36 +126,36 @@ def _check_log(history: History, stored: list[Stored], trimmed: int) -> list[str
     return violations
 
 
-def _check_reader(
-    reader: ReaderLog, by_sequence: dict[int, Stored], trimmed: int, allowed_gaps: frozenset[str]
-) -> list[str]:
+def check_order(reader: ReaderLog, allowed_gaps: frozenset[str] = frozenset(), trimmed: int = 0) -> list[str]:
+    """Return what is wrong with one reader's order: skipped, repeated, or told of a gap that is none."""
     violations = []
     position: int | None = None
     for step in reader.steps:
         if isinstance(step, Began):
             if position is not None and step.sequence != position:
                 violations.append(f"presented {step.sequence} as its cursor, but had seen up to {position}")
-            position = step.sequence
         elif isinstance(step, ToldOfGap):
             if step.reason not in allowed_gaps:
                 violations.append(f"was told of a gap ({step.reason}) that nothing explains")
-            position = step.sequence
-        else:
-            if position is None or step.sequence != position + 1:
-                violations.append(f"saw {step.sequence} after {position}")
-            position = step.sequence
-            violations += _check_seen(step, by_sequence, trimmed)
-    return violations
+            # What is trimmed only grows: a reader beyond its end was beyond it then.
+            elif step.reason == "trimmed" and position is not None and position >= trimmed:
+                violations.append(f"was told that its cursor {position} is trimmed; only {trimmed} ever were")
+        elif position is None or step.sequence != position + 1:
+            violations.append(f"saw {step.sequence} after {position}")
+        position = step.sequence
+    return [f"{reader.name}: {found}" for found in violations]
 
 
-def _check_seen(step: Saw, by_sequence: dict[int, Stored], trimmed: int) -> list[str]:
-    if step.sequence <= trimmed:
+def _check_seen(saw: Saw, by_sequence: dict[int, Stored], trimmed: int, history: History) -> list[str]:
+    if history.acknowledged.get(saw.uid, (saw.sequence, saw.id)) != (saw.sequence, saw.id):
+        return [f"saw {saw.uid} as {saw.sequence} {saw.id}, acknowledged as {history.acknowledged[saw.uid]}"]
+    if saw.sequence <= trimmed:
         return []
-    stored = by_sequence.get(step.sequence)
+    stored = by_sequence.get(saw.sequence)
     if stored is None:
-        return [f"saw {step.sequence} ({step.uid}), which does not exist"]
-    if (stored.id, stored.uid) != (step.id, step.uid):
-        return [f"saw {step.uid} {step.id} as {step.sequence}, where {stored.uid} {stored.id} is stored"]
+        return [f"saw {saw.sequence} ({saw.uid}), which does not exist"]
+    if (stored.id, stored.uid) != (saw.id, saw.uid):
+        return [f"saw {saw.uid} {saw.id} as {saw.sequence}, where {stored.uid} {stored.id} is stored"]
     return []
 
 

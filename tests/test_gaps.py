@@ -8,7 +8,7 @@ from rtserver.cursor import encode_id, parse_cursor
 from tests.http import request
 from tests.readers import TIERS, sequence_of
 
-FOREIGN = [str(uuid.UUID(int=0)), str(uuid.uuid4()), "01997a0e-5a00-7fff-8000-000000000001"]
+FOREIGN = [str(uuid.UUID(int=0)), "8df38f48-1cdf-46f9-95c3-c50739799481", "01997a0e-5a00-7fff-8000-000000000001"]
 
 
 class Told:

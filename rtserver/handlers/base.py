@@ -72,6 +72,7 @@ class BaseHandler(RequestHandler):
     def initialize(self) -> None:
         self._chunks: list[bytes] = []
         self._received = 0
+        self._is_refused = False
 
     @property
     def hub(self) -> Hub:
@@ -82,16 +83,40 @@ class BaseHandler(RequestHandler):
         return self.application.config
 
     async def prepare(self) -> None:
-        allowed = self.allowed_methods()
+        try:
+            await self._check()
+        except RequestError as error:
+            if self._is_worth_reading():
+                self._refuse_after_reading(error)
+            else:
+                raise
+
+    async def _check(self) -> None:
+        """Refuse what can be refused before the body is read, in the contract's order."""
         if self.request.method == "OPTIONS":
             return
-        if self.request.method not in allowed:
-            methods = ", ".join([*allowed, "OPTIONS"])
-            raise MethodNotAllowed(f"{self.request.method} is not allowed here; allowed: {methods}", methods)
+        if self.request.method not in self.allowed_methods():
+            raise self.method_not_allowed()
         if self.needs_token:
             self.principal = await self.authenticate()
         await self.authorize()
         self._check_body_head()
+
+    def _is_worth_reading(self) -> bool:
+        """Whether a refused request should be read to its end: answering before that costs the connection."""
+        is_asked_for = "Expect" in self.request.headers  # RFC 9110 section 10.1.1: then it has not been sent yet
+        return not is_asked_for and self._content_length() <= self.config.max_body_bytes
+
+    def _refuse_after_reading(self, error: RequestError) -> None:
+        def refuse(*arguments: str) -> None:
+            raise error
+
+        self._is_refused = True
+        setattr(self, str(self.request.method).lower(), refuse)
+
+    def method_not_allowed(self) -> MethodNotAllowed:
+        allowed = ", ".join([*self.allowed_methods(), "OPTIONS"])
+        return MethodNotAllowed(f"{self.request.method} is not allowed here; allowed: {allowed}", allowed)
 
     async def authenticate(self) -> Principal:
         """Return who asks (DESIGN 4.1).  Raises `Unauthorized` and its kin."""
@@ -129,7 +154,7 @@ class BaseHandler(RequestHandler):
 
     def data_received(self, chunk: bytes) -> None:
         self._received += len(chunk)
-        if self._received <= self.config.max_body_bytes:
+        if self._received <= self.config.max_body_bytes and not self._is_refused:
             self._chunks.append(chunk)
 
     def body(self) -> bytes:
@@ -143,8 +168,7 @@ class BaseHandler(RequestHandler):
 
     def _check_body_head(self) -> None:
         """Refuse by its headers a body that would be refused when it has come."""
-        limit = self.config.max_body_bytes
-        length = int(self.request.headers.get("Content-Length", "0")) if self._has_length() else 0
+        limit, length = self.config.max_body_bytes, self._content_length()
         connection = self.request.connection
         if isinstance(connection, HTTP1Connection):
             connection.set_max_body_size(max(MAX_DISCARDED_BYTES, limit + 1))
@@ -155,8 +179,9 @@ class BaseHandler(RequestHandler):
                 f"Content-Encoding is {self._content_encoding()[:64]!r}; allowed are gzip, deflate and identity"
             )
 
-    def _has_length(self) -> bool:
-        return self.request.headers.get("Content-Length", "").isdigit()
+    def _content_length(self) -> int:
+        length = self.request.headers.get("Content-Length", "")
+        return int(length) if length.isascii() and length.isdigit() else 0
 
     def _content_encoding(self) -> str:
         return self.request.headers.get("Content-Encoding", "identity").strip().lower() or "identity"
@@ -199,7 +224,7 @@ class BaseHandler(RequestHandler):
 
     def write_error(self, status_code: int, **arguments: Any) -> None:
         """Answer with a problem document (RFC 9457): the one place where errors become responses (P7)."""
-        error = as_request_error(arguments["exc_info"][1], self.request.path)
+        error = self._as_request_error(arguments["exc_info"][1])
         self.set_status(error.status)
         for name, value in error.headers().items():
             self.set_header(name, value)
@@ -215,6 +240,17 @@ class BaseHandler(RequestHandler):
                 }
             )
         )
+
+    def _as_request_error(self, error: BaseException) -> RequestError:
+        """Return what the client is told of an exception; of a defect only that it is one."""
+        if isinstance(error, RequestError):
+            return error
+        if isinstance(error, HTTPError) and error.status_code < 500:
+            # Tornado's own: a method nobody knows, or a path that is not UTF-8.
+            if error.status_code == 405:
+                return self.method_not_allowed()
+            return Malformed("the address of the request is not valid")
+        return Internal("the server's log has the cause")
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
         if not isinstance(value, RequestError | HTTPError):
@@ -232,10 +268,16 @@ class BaseHandler(RequestHandler):
 class SessionHandler(BaseHandler):
     """A route under a session: the first part of its path is the session's id."""
 
-    session: Session
+    @property
+    def session_id(self) -> str:
+        return str(self.path_args[0])
 
     async def authorize(self) -> None:
-        self.session = await self.hub.session_for(self.principal, self.path_args[0])
+        await self.session()
+
+    async def session(self) -> Session:
+        """Return the session, for use until the next await; it may leave memory then."""
+        return await self.hub.session_for(self.principal, self.session_id)
 
 
 class UnknownRoute(BaseHandler):
@@ -243,18 +285,8 @@ class UnknownRoute(BaseHandler):
 
     needs_token = False
 
-    async def prepare(self) -> None:
+    async def _check(self) -> None:
         raise NotFound(f"{self.request.path[:200]} is not an address of this server")
-
-
-def as_request_error(error: BaseException, path: str) -> RequestError:
-    """Return what the client is told of an exception; of a defect only that it is one (P7)."""
-    if isinstance(error, RequestError):
-        return error
-    if isinstance(error, HTTPError) and error.status_code < 500:
-        # Raised by Tornado itself, for arguments in the path that are not UTF-8 and the like.
-        return Malformed("the address of the request is not valid")
-    return Internal("the server's log has the cause")
 
 
 def inflate(body: bytes, encoding: str, limit: int) -> bytes:

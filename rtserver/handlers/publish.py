@@ -15,7 +15,7 @@ class Publish(SessionHandler):
             idempotency_key=self.query.header("Idempotency-Key"),
             max_event_bytes=self.config.max_event_bytes,
         )
-        sealed = await self.hub.publish(self.principal, self.session, publication)
+        sealed = await self.hub.publish(self.principal, self.session_id, publication)
         if sealed.is_replay:
             self.set_header("Idempotency-Replayed", "true")
         self.answer_json(sealed.answer, sealed.status)

@@ -48,18 +48,18 @@ class Sessions(BaseHandler):
 
 class OneSession(SessionHandler):
     async def get(self, *path: str) -> None:
-        self.answer(self.hub.document(self.session))
+        self.answer(self.hub.document(await self.session()))
 
     async def patch(self, *path: str) -> None:
         require_service(self.principal)
         body = parse_object(self.body())
         status = read_status(body.get("status"))
         metadata = read_metadata(body.get("metadata"), self.config.max_metadata_bytes)
-        await self.hub.describe(self.principal, self.session, status, metadata)
-        self.answer(self.hub.document(self.session))
+        session = await self.hub.describe(self.principal, self.session_id, status, metadata)
+        self.answer(self.hub.document(session))
 
     async def delete(self, *path: str) -> None:
-        await self.hub.delete(self.principal, self.session)
+        await self.hub.delete(self.principal, self.session_id)
         self.set_status(204)
 
 
@@ -69,7 +69,8 @@ class Participants(SessionHandler):
         after = self.query.text("after") or ""
         if after:
             check_name(after, "after")
-        people = sorted(self.session.participants.values(), key=lambda person: person.participant_id)
+        session = await self.session()
+        people = sorted(session.participants.values(), key=lambda person: person.participant_id)
         following = [person.document() for person in people if person.participant_id > after]
         page = following[:limit]
         self.answer({"participants": page, **page_end(len(following) > limit, page, "participantId")})
@@ -82,7 +83,7 @@ class OneParticipant(SessionHandler):
         fields = parse_object(body) if body else {}
         edited = await self.hub.put_participant(
             self.principal,
-            self.session,
+            session_id,
             check_name(participant_id, "the participant's id"),
             read_display_name(fields.get("displayName"), "displayName"),
             read_kind(fields.get("kind"), "kind"),
@@ -90,13 +91,13 @@ class OneParticipant(SessionHandler):
         self.answer(edited.participant.document(), 201 if edited.is_new else 200)
 
     async def delete(self, session_id: str, participant_id: str) -> None:
-        await self.hub.remove_participant(self.principal, self.session, participant_id)
+        await self.hub.remove_participant(self.principal, session_id, participant_id)
         self.set_status(204)
 
 
 class Leave(SessionHandler):
     async def post(self, *path: str) -> None:
-        await self.hub.remove_participant(self.principal, self.session, self.principal.subject)
+        await self.hub.remove_participant(self.principal, self.session_id, self.principal.subject)
         self.set_status(204)
 
 

@@ -27,8 +27,9 @@ class Stream(SessionHandler):
         types = query.event_types()
         heartbeat = query.integer("heartbeat", 0, MIN_HEARTBEAT, MAX_HEARTBEAT)
         start = query.start()
-        with self.hub.using(self.session):
-            opening = await self.hub.open_at(self.session, start)
+        session = await self.session()
+        with self.hub.using(session):
+            opening = await self.hub.open_at(session, start)
             if opening is None:
                 self.set_status(204)
             elif self.request.method == "HEAD":
@@ -42,7 +43,7 @@ class Stream(SessionHandler):
                     self.hub.streams.refuse(sink, Ending.SHUTDOWN, preamble=self._head())
                     return
                 self.hub.streams.open(
-                    self.session,
+                    session,
                     sink,
                     subject=self.principal.subject,
                     is_participant=self.principal.is_participant,

@@ -26,7 +26,7 @@ class Updates(SessionHandler):
             raise Malformed("short polling (since) is not offered by this version; use lastEventId")
         self.poll = self._long_poll(self.query.start())
         try:
-            answer = await self.hub.poll(self.session, self.poll)
+            answer = await self.hub.poll(self.principal, self.session_id, self.poll)
         except ReaderGone:
             return
         self._answer(answer)

@@ -24,7 +24,6 @@ exclusive lock reseeds that generator from ours; `close` gives it back to the sy
 """
 
 import _sqlite3
-import atexit
 import ctypes
 import ctypes.util
 import enum
@@ -76,6 +75,39 @@ class _Fault:
         return self.operation is operation or (self.operation is None and operation is not Operation.READ)
 
 
+class SimulatedCursor(sqlite3.Cursor):
+    """Ends its statement before it is freed.
+
+    A cursor is freed while the exception that interrupted its loop is passing; SQLite then unlocks, and a ctypes
+    callback under a pending exception turns it into `SystemError: error return without exception set`.  Python runs
+    `__del__` with that exception set aside.
+    """
+
+    def __del__(self) -> None:
+        try:
+            self.close()
+        except sqlite3.ProgrammingError:  # its connection is closed, so its statement is ended
+            pass
+
+
+class SimulatedConnection(sqlite3.Connection):
+    """A connection whose cursors are simulated ones."""
+
+    def cursor(self, factory: Any = SimulatedCursor) -> Any:
+        return super().cursor(factory)
+
+    # The inherited shortcuts would make a plain cursor without asking `cursor`.
+
+    def execute(self, *arguments: Any) -> Any:
+        return self.cursor().execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> Any:
+        return self.cursor().executemany(*arguments)
+
+    def executescript(self, *arguments: Any) -> Any:
+        return self.cursor().executescript(*arguments)
+
+
 class SimulatedDisk:
     """Files shared by the connections of one thread.  Close it, or use it as a context manager.
 
@@ -105,12 +137,14 @@ class SimulatedDisk:
         self.close()
 
     def uri(self, name: str, *, read_only: bool = False) -> str:
-        """The address for `sqlite3.connect(..., uri=True)`; it stays the same over crashes."""
+        """The address for `sqlite3.connect(..., uri=True, factory=SimulatedConnection)`; it survives crashes."""
         return f"file:{quote(name)}?vfs={self._vfs_name}&mode={'ro' if read_only else 'rwc'}"
 
     def connect(self, name: str, *, read_only: bool = False) -> sqlite3.Connection:
         uri = self.uri(name, read_only=read_only)
-        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        return sqlite3.connect(
+            uri, uri=True, isolation_level=None, check_same_thread=False, factory=SimulatedConnection
+        )
 
     def fail(self, operation: Operation, code: int | None = None, *, after: int = 0, times: int | None = None) -> None:
         """Let the next `after` operations of a kind pass, then fail `times` of them, or all until `heal`.
@@ -650,13 +684,6 @@ _IO_METHODS = _filled(_IoMethods(iVersion=2))
 _VFS = _filled(_Vfs(iVersion=2, szOsFile=ctypes.sizeof(_Pointer), mxPathname=512))
 
 
-@atexit.register
-def _end_all_processes() -> None:
-    """Connections still open at exit are closed when modules are already emptied; only the dead can answer then."""
-    for process in list(_processes.values()):
-        process.die()
-
-
 @functools.cache
 def _sqlite() -> ctypes.PyDLL:
     """The library behind `sqlite3`, proven to be that one.  PyDLL: the calls are too short to let go of the GIL."""
@@ -667,8 +694,10 @@ def _sqlite() -> ctypes.PyDLL:
                 return library
         except (OSError, AttributeError):  # no such file; a library without these functions
             continue
-    raise RuntimeError(f"cannot reach the SQLite {sqlite3.sqlite_version} that Python's sqlite3 module uses: it is "
-                       "linked into Python without exporting its functions, or built without sqlite3_test_control")
+    raise RuntimeError(
+        f"cannot reach the SQLite {sqlite3.sqlite_version} that Python's sqlite3 module uses: it is "
+        "linked into Python without exporting its functions, or built without sqlite3_test_control"
+    )
 
 
 def _places() -> Iterator[str | None]:

@@ -1,0 +1,168 @@
+"""Imports point down only, and what is pure stays pure: the source is read, nothing is run.
+
+An import that is hidden in a function, or under ``TYPE_CHECKING``, counts like any other.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "rtserver"
+
+# A module may import what stands in a line above its own, and nothing beside or below it.
+LEVELS = (
+    "rtserver",
+    "errors interval",
+    "config cursor schema timers worker",
+    "event",
+    "publication readers records ring sse",
+    "auth changes documents queries",
+    "sealing session",
+    "store",
+    "registry reader writer",
+    "fanout polls sink",
+    "streams",
+    "hub",
+    "maintenance",
+    "core",
+    "handlers handlers.query",
+    "handlers.base",
+    "handlers.operation handlers.publish handlers.sessions handlers.stream handlers.updates",
+    "app",
+    "demo",
+    "cli",
+    "__main__",
+)
+LEVEL = {module: level for level, line in enumerate(LEVELS) for module in line.split()}
+
+# No I/O, no clock, no event loop: time and randomness are arguments.
+PURE = "errors interval cursor event ring publication sealing changes records config timers sse".split()
+IMPURE_PACKAGES = {
+    "asyncio", "concurrent", "http", "logging", "multiprocessing", "select", "selectors", "signal", "socket", "sqlite3",
+    "sqlite_utils", "ssl", "subprocess", "threading", "tornado", "urllib",
+}  # fmt: skip
+CLOCKS = {"monotonic", "perf_counter", "time", "time_ns", "now", "today", "utcnow", "monotonic_ns", "localtime"}
+
+# Blocking: it knows no event loop, so that it can be tested in plain functions and run in a thread.
+BLOCKING = "schema store queries".split()
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Return the source of every module by its name below ``rtserver``."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts) or "rtserver"
+        found[name] = ast.parse(path.read_text(), path.name)
+    return found
+
+
+def imports(module: str) -> set[str]:
+    """Return the full names that a module imports, each as deep as the import names it."""
+    found = set()
+    for node in ast.walk(modules()[module]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relative to itself: write the name out"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def our_imports(module: str) -> set[str]:
+    """Return the modules of ours that a module imports; ``rtserver`` for what it takes from the package itself."""
+    ours = set()
+    for name in imports(module):
+        first, *rest = name.split(".")
+        if first != "rtserver":
+            continue
+        while rest and ".".join(rest) not in modules():
+            rest.pop()  # a name in the module
+        ours.add(".".join(rest) or "rtserver")
+    return ours
+
+
+def packages(module: str) -> set[str]:
+    return {name.split(".")[0] for name in imports(module)}
+
+
+def test_every_module_has_its_level():
+    assert set(modules()) == set(LEVEL), "give a new module its place in LEVELS"
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_imports_point_down(module):
+    level = LEVEL[module]
+
+    beside_or_above = {each for each in our_imports(module) if LEVEL[each] >= level}
+
+    assert not beside_or_above, f"{module} reaches beside or above itself"
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_level_is_the_lowest_one_possible(module):
+    """Else the list would say less than it could."""
+    lowest = max((LEVEL[each] for each in our_imports(module)), default=-1) + 1
+
+    assert LEVEL[module] - lowest <= 1 or module in {"sink", "errors", "auth"} | set(PURE)
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_import_nothing_that_waits_or_talks(module):
+    assert not packages(module) & IMPURE_PACKAGES
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_import_only_pure_modules_of_ours(module):
+    assert our_imports(module) <= set(PURE)
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_read_no_clock(module):
+    """P8: time is an argument."""
+    read = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(modules()[module])
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if node.value.id in ("time", "datetime", "date") and node.attr in CLOCKS
+    }
+
+    assert not read
+    assert not {name for name in imports(module) if name.startswith("time.")}, "import the module, so that this sees it"
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_module_that_claims_to_be_pure_is_checked_for_it(module):
+    claims = "No I/O, no clock, no event loop" in (ast.get_docstring(modules()[module]) or "")
+
+    assert not claims or module in PURE
+
+
+@pytest.mark.parametrize("module", BLOCKING)
+def test_store_knows_no_event_loop(module):
+    assert not packages(module) & {"asyncio", "tornado", "threading", "concurrent"}
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_tornado_stays_at_the_edge(module):
+    """The core runs without HTTP: what it needs of the loop is asyncio's."""
+    is_edge = module.startswith("handlers") or module in ("app", "auth", "sink", "wire")
+
+    assert is_edge or "tornado" not in packages(module)
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_sql_stays_in_the_store(module):
+    speaks_sql = packages(module) & {"sqlite3", "sqlite_utils", "pysqlite3"}
+
+    assert not speaks_sql or module in BLOCKING
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_every_module_says_what_it_is(module):
+    assert ast.get_docstring(modules()[module])
