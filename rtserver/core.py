@@ -56,7 +56,7 @@ class Core:
         ``die`` ends the process at once, and is called in the store's worker.
         """
         store: Store = await store_worker.call(lambda: Store(connect(False), config.durability, die))
-        await store_worker.call(store.begin_life)
+        trouble = await store_worker.call(store.begin_life)
         queries: Queries = await query_worker.call(lambda: Queries(connect(True)))
         reader = Reader(query_worker, queries, config.replay_step, config.replay_step_bytes)
         hub = Hub(
@@ -72,6 +72,7 @@ class Core:
             has_typing_indicators=config.typing_indicators,
             rng=rng,
         )
+        hub.writer.trouble = trouble
         maintenance = Maintenance(
             hub,
             store,

@@ -101,19 +101,27 @@ class Store:
             # SQLite's own checkpoints hide a failed sync, and make the publish wait that happens to come then.
             connection.execute("PRAGMA wal_autocheckpoint = 0")
 
-    def begin_life(self) -> None:
+    def begin_life(self) -> StorageFull | StorageFailing | None:
         """Say that a server runs on this database; renew the epochs if the last one may have lost commits.
 
         With ``durability = normal`` a power cut can take back numbers that readers have seen.  New epochs make the
-        server say so (P3) instead of using a number twice.
+        server say so (P3) instead of using a number twice; where that cannot be written, this raises.  Elsewhere a
+        disk that takes nothing is returned as the trouble it is: what is stored can be read all the same.
         """
         row = self._connection.execute(GET_FACT, (CLEAN_END,)).fetchone()
-        with self._transaction():
-            if row is not None and row[0] == "no: normal":
-                self._connection.execute(RENEW_EPOCHS, (_EPOCHS - 1, _EPOCHS))
-            self._connection.execute(SET_FACT, (CLEAN_END, f"no: {self._durability}"))
-        # On the disk before the first event is, whatever the durability.
-        self.checkpoint()
+        may_have_lost = row is not None and row[0] == "no: normal"
+        try:
+            with self._transaction():
+                if may_have_lost:
+                    self._connection.execute(RENEW_EPOCHS, (_EPOCHS - 1, _EPOCHS))
+                self._connection.execute(SET_FACT, (CLEAN_END, f"no: {self._durability}"))
+            # On the disk before the first event is, whatever the durability.
+            self.checkpoint()
+        except (StorageFull, StorageFailing) as error:
+            if may_have_lost or self._durability == "normal":
+                raise
+            return error
+        return None
 
     def close(self) -> None:
         """End cleanly: everything is in the main file, and the next start knows that nothing was lost."""

@@ -202,13 +202,18 @@ class HandCall:
         self._future = future
 
     def complete(self) -> None:
+        """Do the call, and answer if anybody still waits."""
         try:
-            self._future.set_result(self.function(*self.arguments))
+            result = self.function(*self.arguments)
         except Exception as error:
             self.fail(error)
+        else:
+            if not self._future.cancelled():
+                self._future.set_result(result)
 
     def fail(self, error: Exception) -> None:
-        self._future.set_exception(error)
+        if not self._future.cancelled():
+            self._future.set_exception(error)
 
 
 class HandWorker:

@@ -104,14 +104,6 @@ def test_imports_point_down(module):
     assert not beside_or_above, f"{module} reaches beside or above itself"
 
 
-@pytest.mark.parametrize("module", sorted(modules()))
-def test_level_is_the_lowest_one_possible(module):
-    """Else the list would say less than it could."""
-    lowest = max((LEVEL[each] for each in our_imports(module)), default=-1) + 1
-
-    assert LEVEL[module] - lowest <= 1 or module in {"sink", "errors", "auth"} | set(PURE)
-
-
 @pytest.mark.parametrize("module", PURE)
 def test_pure_modules_import_nothing_that_waits_or_talks(module):
     assert not packages(module) & IMPURE_PACKAGES

@@ -143,6 +143,7 @@ async def test_who_waits_for_a_session_is_not_told_that_it_does_not_exist(librar
             call.complete()
         case "the first gives up":
             first.cancel()
+            call.complete()
     await settle()
     if not library.worker.is_idle:  # whoever waits may have to ask the store itself
         (await library.worker.next()).complete()
@@ -214,7 +215,6 @@ async def test_name_is_free_again_when_its_creation_failed(library):
             raise RuntimeError("the disk is full")
 
     assert await reading is None
-    (await library.worker.next()).complete()
     with await competing as arrived:
         assert not arrived.done()
     assert library.held == []
@@ -278,6 +278,27 @@ async def test_memory_full_of_sessions_in_use_refuses_another(library):
     assert library.held == ["a", "c", "d"]
 
 
+@pytest.mark.xfail(strict=True, reason="the room that is made before the commit is not kept for the session until it is admitted")
+async def test_sessions_that_are_created_at_once_keep_to_the_limit_too(library):
+    """P4."""
+
+    async def create(session_id: str) -> None:
+        with await library.registry.reserve(session_id) as arrived:
+            library.registry.make_room()
+            await settle()  # its commit
+            created = session(session_id=session_id)
+            library.registry.admit(created)
+            arrived.set_result(created)
+
+    creating = asyncio.gather(*[create(f"new{n}") for n in range(5)], return_exceptions=True)
+    for _ in range(5):
+        (await library.worker.next()).complete()
+    outcomes = await creating
+
+    assert {type(each) for each in outcomes} <= {type(None), Overloaded}
+    assert len(library.registry) <= 3
+
+
 async def test_session_that_came_back_is_another_object_with_the_same_row(library):
     """P2, P3."""
     before = await library.load("a")
@@ -294,7 +315,7 @@ async def test_session_that_came_back_is_another_object_with_the_same_row(librar
 # Dropping
 
 
-async def test_idle_sessions_are_dropped_after_their_time(library, io_loop):
+async def test_idle_sessions_are_dropped_after_their_time(library):
     """P4: at the moment itself, not before."""
     for session_id in "abc":
         await library.load(session_id)
@@ -308,13 +329,13 @@ async def test_idle_sessions_are_dropped_after_their_time(library, io_loop):
     assert library.held == ["b", "c"]
 
 
-async def test_asking_for_a_session_counts_as_using_it(library, io_loop):
+async def test_asking_for_a_session_counts_as_using_it(library):
     loaded = await library.load("a")
     loaded.last_used_at = 0.0
 
     await library.registry.get("a")
 
-    assert loaded.last_used_at == pytest.approx(io_loop.time(), abs=5)
+    assert loaded.last_used_at == pytest.approx(asyncio.get_running_loop().time(), abs=5)
 
 
 async def test_peeking_does_not_count_as_using(library):

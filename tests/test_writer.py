@@ -11,7 +11,7 @@ import pytest
 
 from rtserver import writer as module
 from rtserver.changes import Change, Delete, Describe, Gate, Sealed, Trim
-from rtserver.errors import Internal, Overloaded, SessionClosed, SessionPaused, StorageFailing, StorageFull
+from rtserver.errors import Internal, Overloaded, SessionClosed, SessionNotFound, SessionPaused, StorageFailing, StorageFull
 from rtserver.records import Status
 from rtserver.session import Session
 from rtserver.store import BYTES_PER_PAGE, CHECKPOINT_PAGES
@@ -337,6 +337,36 @@ async def test_publisher_that_gave_up_on_a_change_that_cannot_be_shown_disturbs_
 
     assert neighbour.done() and sequences(neighbour.result()) == [1]
     assert desk.writer.pending_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "is_in_flight",
+    [
+        False,
+        pytest.param(
+            True,
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="a deletion is heeded in its own batch only: what waits for the next one is stored and acknowledged",
+            ),
+        ),
+    ],
+)
+async def test_publish_behind_a_deletion_is_refused(desk, is_in_flight):
+    """P7: and nothing is left on the disk of a session that nobody can reach."""
+    there = session()
+    deletion = desk.writer.submit(change(there, gate=Gate.SERVER, edit=Delete()))
+    if is_in_flight:
+        call = await desk.worker.next()
+        publish = desk.writer.submit(change(there, note()))
+        call.complete()
+    else:
+        publish = desk.writer.submit(change(there, note()))
+
+    _, refused = await desk.outcomes(deletion, publish)
+
+    assert type(refused) is SessionNotFound
+    assert desk.database.count("events") == 0
 
 
 # Limits
