@@ -191,7 +191,8 @@ class Store:
     def vacuum(self, pages: int) -> None:
         """Give up to ``pages`` free pages back to the file system."""
         with self._translating():
-            self._connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            # A script: SQLite makes one step per page here, and execute() would take only the first.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

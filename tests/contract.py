@@ -10,8 +10,19 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from hypothesis import HealthCheck, settings
+
 from tests.conftest import Api
 from tests.http import Connection, Response
+
+# For tests in which hypothesis sends requests; what they ask must leave the one server they share as it was.
+STORM = settings(
+    deadline=None,
+    max_examples=60,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 # Every path of this stage with the methods it has; OPTIONS comes with each.
 METHODS = {

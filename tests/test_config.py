@@ -165,14 +165,48 @@ def wrong(unit: str, found: object, **options) -> str:
 
 @pytest.mark.parametrize(
     ("found", "seconds"),
-    [("0", 0), ("5", 5), ("2.5", 2.5), ("250ms", 0.25), ("3s", 3), ("15m", 900), ("8h", 28800), ("30d", 2592000), (7, 7), (0.5, 0.5)],
+    [
+        ("0", 0),
+        ("5", 5),
+        ("2.5", 2.5),
+        ("250ms", 0.25),
+        ("3s", 3),
+        ("15m", 900),
+        ("8h", 28800),
+        ("30d", 2592000),
+        (7, 7),
+        (0.5, 0.5),
+    ],
 )
 def test_duration_is_seconds_or_has_a_unit(found, seconds):
     assert value_of("seconds", found) == seconds
 
 
 @pytest.mark.parametrize(
-    "found", ["", "s", "-1", "+1", "1 s", " 1", "1\n", "1h30m", "1w", ".5", "1.", "1e3", "inf", "nan", "\u0661", None, True, [], math.inf, math.nan, -1]
+    "found",
+    [
+        "",
+        "s",
+        "-1",
+        "+1",
+        "1 s",
+        " 1",
+        "1\n",
+        "1h30m",
+        "1w",
+        ".5",
+        "1.",
+        "1e3",
+        "inf",
+        "nan",
+        "\u0661",
+        None,
+        True,
+        [],
+        math.inf,
+        math.nan,
+        -1,
+    ],
 )
 def test_other_durations_are_refused(found):
     assert wrong("seconds", found) == "seconds, or like 250ms, 15m, 8h, 30d, at least 0"
@@ -209,7 +243,9 @@ def test_other_sizes_are_refused(found):
     assert wrong("bytes", found) == "bytes, or like 64k, 16m, 1g, at least 0"
 
 
-@pytest.mark.parametrize("found", ["", "x", "-1", "+1", "1.0", "1k", "0x1", "1_000", " 1", "1\n", "\u0661", 1.0, None, True, [], -1])
+@pytest.mark.parametrize(
+    "found", ["", "x", "-1", "+1", "1.0", "1k", "0x1", "1_000", " 1", "1\n", "\u0661", 1.0, None, True, [], -1]
+)
 def test_counts_are_whole_numbers(found):
     assert value_of("count", "007") == 7
     assert wrong("count", found) == "a whole number, at least 0"

@@ -152,7 +152,7 @@ async def test_a_second_removal_finds_nobody_and_is_not_published(api):
 
 
 async def test_who_comes_back_joins_again_and_the_numbers_go_on(api):
-    first = [entry for entry in (await api.get(AT)).json["participants"] if entry["participantId"] == "bob"][0]
+    first = next(entry for entry in (await api.get(AT)).json["participants"] if entry["participantId"] == "bob")
     await api.request("DELETE", f"{AT}/bob")
 
     response = await api.request("PUT", f"{AT}/bob", {})

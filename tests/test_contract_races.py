@@ -148,7 +148,6 @@ async def test_ends_of_a_session_at_once_are_one_end(api):
     assert sorted(answer.status for answer in answers) == [204, 404, 404]
 
 
-@pytest.mark.xfail(strict=True, reason="an edit that waited for the deletion answers 404 to a participant")
 async def test_a_leave_beside_the_end_of_the_session_tells_a_participant_nothing(api):
     """P6."""
     for _ in range(3):
@@ -160,7 +159,6 @@ async def test_a_leave_beside_the_end_of_the_session_tells_a_participant_nothing
 # Between head and body
 
 
-@pytest.mark.xfail(strict=True, reason="a deleted session acknowledges what it throws away")
 @pytest.mark.parametrize(("who", "status"), [("alice", 403), ("service", 404)])
 async def test_a_publish_whose_session_is_deleted_before_its_body_comes_is_refused(api, who, status):
     """P1."""
@@ -172,7 +170,6 @@ async def test_a_publish_whose_session_is_deleted_before_its_body_comes_is_refus
     assert_problem(await api.get("/sessions/s"), 404)
 
 
-@pytest.mark.xfail(strict=True, reason="a deleted session acknowledges what it throws away")
 async def test_a_publish_whose_session_is_replaced_before_its_body_comes_is_not_acknowledged_unseen(api):
     """P1."""
     async with LateBody(api, "POST", AT, LATE, who="service") as publish:
@@ -184,7 +181,6 @@ async def test_a_publish_whose_session_is_replaced_before_its_body_comes_is_not_
     assert (response.status, seen) in [(201, ["late"]), (404, [])]
 
 
-@pytest.mark.xfail(strict=True, reason="membership is not looked at again when the body is there")
 async def test_who_is_removed_before_the_body_of_its_publish_comes_publishes_nothing(api):
     """P6."""
     async with LateBody(api, "POST", AT, LATE, who="alice") as publish:
@@ -196,7 +192,6 @@ async def test_who_is_removed_before_the_body_of_its_publish_comes_publishes_not
     assert await state(api) == before
 
 
-@pytest.mark.xfail(strict=True, reason="a session can leave memory while a request that holds it waits for its body")
 async def test_a_publish_whose_session_left_memory_before_its_body_comes_is_numbered_as_any_other(start_server):
     """P2."""
     api = await start_server(max_sessions=1)
@@ -211,7 +206,6 @@ async def test_a_publish_whose_session_left_memory_before_its_body_comes_is_numb
     assert [event["data"]["content"] for event in await events_after(api, 2)] == ["early", "late", "last"]
 
 
-@pytest.mark.xfail(strict=True, reason="a session can leave memory while a request that holds it waits for its body")
 async def test_a_publish_whose_session_left_memory_does_not_stop_those_that_follow(start_server):
     """P2."""
     api = await start_server(max_sessions=1)
@@ -226,7 +220,6 @@ async def test_a_publish_whose_session_left_memory_does_not_stop_those_that_foll
     assert (await api.publish("next"))["sequence"] == 4
 
 
-@pytest.mark.xfail(strict=True, reason="a session can leave memory while a request that holds it waits for its body")
 async def test_a_change_of_a_session_that_left_memory_before_its_body_comes_is_seen(start_server):
     api = await start_server(max_sessions=1)
     await api.create()
@@ -244,10 +237,7 @@ async def test_a_change_of_a_session_that_left_memory_before_its_body_comes_is_s
     [
         ("PATCH", "/sessions/s", "service", 404),
         ("PUT", "/sessions/s/participants/carol", "service", 404),
-        pytest.param(
-            *("POST", "/sessions/s/leave", "alice", 403),
-            marks=pytest.mark.xfail(strict=True, reason="an edit of a deleted session answers 404 to a participant"),
-        ),
+        ("POST", "/sessions/s/leave", "alice", 403),
     ],
 )
 async def test_a_change_of_a_session_that_is_deleted_before_its_body_comes_is_refused(api, method, path, who, status):

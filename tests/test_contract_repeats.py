@@ -114,6 +114,25 @@ async def test_a_repeat_is_known_after_a_restart(api, start_server):
     assert await state(api) == before
 
 
+async def test_a_repeat_is_known_for_a_day_though_its_events_have_been_trimmed(start_server):
+    api = await start_server(retention_events=1)
+    await api.create()
+    body = {"events": [named("m1"), OTHER]}
+    first = await api.post(AT, body, who="alice", headers=KEY)
+    for number in range(5):
+        await api.publish(str(number))
+    await api.trim()
+    before = await state(api)
+
+    by_key = await api.post(AT, body, who="alice", headers=KEY)
+    by_id = await api.post(AT, named("m1"), who="alice")
+
+    assert (by_key.status, by_key.json, by_key.headers["idempotency-replayed"]) == (201, first.json, "true")
+    assert by_id.json["events"] == [first.json["events"][0] | {"replayed": True}]
+    assert await state(api) == before
+    assert len(await events_after(api, before["session"]["lastSequence"] - 1)) == 1
+
+
 @pytest.mark.parametrize("count", [2, 10])
 async def test_the_same_key_at_once_publishes_once_and_all_get_the_same_answer(api, count):
     answers = await asyncio.gather(*(api.post(AT, MESSAGE, who="alice", headers=KEY) for _ in range(count)))

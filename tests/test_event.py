@@ -16,7 +16,21 @@ from tests.builders import EPOCH, NOW_US, message, progress, publish
 quickly = settings(deadline=None, max_examples=100)
 
 # Everything that ends a line somewhere: in SSE, in JavaScript, in Python's splitlines, in C.
-NASTY = ["\n", "\r", "\r\n", "\0", "\n\n", "\n\ndata: x\n\n", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x7f"]
+NASTY = [
+    "\n",
+    "\r",
+    "\r\n",
+    "\0",
+    "\n\n",
+    "\n\ndata: x\n\n",
+    "\u2028",
+    "\u2029",
+    "\x85",
+    "\x0b",
+    "\x0c",
+    "\x1c",
+    "\x7f",
+]
 texts = st.one_of(st.text(max_size=40), st.lists(st.sampled_from([*NASTY, "x", "\\", '"', "😀"])).map("".join))
 
 
@@ -42,6 +56,12 @@ def test_item_is_the_json_that_polls_promise():
         "timestamp": "2026-01-01T12:00:00.000001Z",
         "data": {"a": 1},
     }
+
+
+def test_event_knows_its_place_and_time():
+    event = Event(EPOCH, 7, NOW_US + 1, "note", b"{}")
+
+    assert (event.sequence, event.timestamp_us, event.type) == (7, NOW_US + 1, "note")
 
 
 def test_frame_is_the_block_that_streams_promise():

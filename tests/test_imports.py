@@ -24,8 +24,8 @@ def remember_loop(self, *arguments):
 
 asyncio.BaseEventLoop.__init__ = remember_loop
 WATCHED = {"sqlite3.connect", "sqlite3.connect/handle", "socket.__new__", "socket.connect", "socket.bind", "os.mkdir",
-           "os.remove", "os.rename", "os.putenv", "subprocess.Popen", "os.fork", "os.exec", "os.system", "shutil.rmtree",
-           "tempfile.mkstemp", "tempfile.mkdtemp"}
+           "os.remove", "os.rename", "os.putenv", "subprocess.Popen", "os.fork", "os.exec", "os.system",
+           "shutil.rmtree", "tempfile.mkstemp", "tempfile.mkdtemp"}
 
 def watch(event, arguments):
     is_writing = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wxa+")
@@ -41,7 +41,6 @@ def state():
         "working directory": os.getcwd(),
     }
 
-{preparation}
 before = state()
 sys.addaudithook(watch)
 import rtserver
@@ -55,7 +54,7 @@ print(json.dumps({"names": names, "loops": loops, "doings": doings, "before": be
 
 def imported(sabotage: str = "", *options: str) -> dict:
     """Import every module in a clean process and return what happened; ``sabotage`` runs with them."""
-    program = PROGRAM.replace("{preparation}", "").replace("{sabotage}", sabotage)
+    program = PROGRAM.replace("{sabotage}", sabotage)
     command = [sys.executable, "-B", *options, "-c", program]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

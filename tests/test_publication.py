@@ -178,7 +178,8 @@ def test_ordinary_types_are_taken(type):
 
 
 @pytest.mark.parametrize(
-    "type", ["", "x" * 65, "A", "0a", "_a", ".a", "-a", "a b", "a\n", "a\r\nid: 1", "a:b", "ä", "a/b", "a\0", None, 5, []]
+    "type",
+    ["", "x" * 65, "A", "0a", "_a", ".a", "-a", "a b", "a\n", "a\r\nid: 1", "a:b", "ä", "a/b", "a\0", None, 5, []],
 )
 def test_types_out_of_the_pattern_are_refused(type):
     """P7: a type stands in a stream's event line, so nothing else may be in it."""
@@ -366,7 +367,9 @@ def test_spaces_between_the_data_do_not_count():
     assert publish(body, limit=1000).drafts[0].data == b'{"a":1}'
 
 
-@pytest.mark.xfail(strict=True, reason="the timestamp that the server adds is not counted: 42 bytes over the limit pass")
+@pytest.mark.xfail(
+    strict=True, reason="the timestamp that the server adds is not counted: 42 bytes over the limit pass"
+)
 def test_what_the_server_fills_in_counts_too():
     """P4: the event that is stored and sent keeps the limit, timestamp and all."""
     whole = len(publish(message(messageId="m1")).drafts[0].data_at(NOW_US))
@@ -454,7 +457,9 @@ def test_names_of_the_allowed_characters_are_taken(name):
     assert check_name(name, "sessionId") == name
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "x" * 129, "a b", "a/b", "a%2f", "a\n", "a\0", "ä", "a,b", None, 5, []])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "x" * 129, "a b", "a/b", "a%2f", "a\n", "a\0", "ä", "a,b", None, 5, []]
+)
 def test_other_names_are_refused(name):
     """P7."""
     with pytest.raises(Malformed, match=r"^sessionId is .*; it must be 1 to 128 of "):
@@ -503,7 +508,10 @@ known = st.fixed_dictionaries(
 
 
 @quickly
-@given(st.one_of(known, st.fixed_dictionaries({"events": st.one_of(json_values, st.lists(known, max_size=3))})), st.booleans())
+@given(
+    st.one_of(known, st.fixed_dictionaries({"events": st.one_of(json_values, st.lists(known, max_size=3))})),
+    st.booleans(),
+)
 def test_any_json_becomes_valid_drafts_or_a_clear_refusal(body, is_participant):
     """P7: a draft that passes cannot fail its neighbours later: it is one line of JSON of a known type."""
     try:

@@ -126,7 +126,9 @@ async def test_store_that_cannot_be_read_fails_the_one_who_asked_and_may_be_aske
     assert (await library.load("a")).session_id == "a"
 
 
-@pytest.mark.xfail(strict=True, reason="who waits is told that there is no such session: a 403 or 404 for a passing trouble")
+@pytest.mark.xfail(
+    strict=True, reason="who waits is told that there is no such session: a 403 or 404 for a passing trouble"
+)
 @pytest.mark.parametrize("trouble", ["the store fails", "memory is full", "the first gives up"])
 async def test_who_waits_for_a_session_is_not_told_that_it_does_not_exist(library, trouble):
     """P7."""
@@ -153,7 +155,9 @@ async def test_who_waits_for_a_session_is_not_told_that_it_does_not_exist(librar
     assert outcome is not None
 
 
-@pytest.mark.xfail(strict=True, reason="a turn of the loop passes before those who wait go on; the session may be dropped in it")
+@pytest.mark.xfail(
+    strict=True, reason="a turn of the loop passes before those who wait go on; the session may be dropped in it"
+)
 async def test_who_waited_for_a_session_gets_the_one_that_is_in_memory(io_loop, database):
     """P2: else two objects number the same session."""
     library = Library(database, max_sessions=1)
@@ -165,7 +169,9 @@ async def test_who_waited_for_a_session_gets_the_one_that_is_in_memory(io_loop, 
     b.complete()
     outcomes = await asyncio.gather(first, second, other, return_exceptions=True)
 
-    assert not any(isinstance(each, Session) and library.registry.peek(each.session_id) is not each for each in outcomes[1:])
+    assert not any(
+        isinstance(each, Session) and library.registry.peek(each.session_id) is not each for each in outcomes[1:]
+    )
 
 
 # Creating
@@ -207,12 +213,11 @@ async def test_name_of_a_session_in_the_store_is_taken(library):
 async def test_name_is_free_again_when_its_creation_failed(library):
     arrival = asyncio.ensure_future(library.registry.reserve("new"))
     (await library.worker.next()).complete()
-    with pytest.raises(RuntimeError):
-        with await arrival:
-            competing = asyncio.ensure_future(library.registry.reserve("new"))
-            reading = asyncio.ensure_future(library.registry.get("new"))
-            await settle()
-            raise RuntimeError("the disk is full")
+    with pytest.raises(RuntimeError), await arrival:
+        competing = asyncio.ensure_future(library.registry.reserve("new"))
+        reading = asyncio.ensure_future(library.registry.get("new"))
+        await settle()
+        raise RuntimeError("the disk is full")
 
     assert await reading is None
     with await competing as arrived:
@@ -278,7 +283,9 @@ async def test_memory_full_of_sessions_in_use_refuses_another(library):
     assert library.held == ["a", "c", "d"]
 
 
-@pytest.mark.xfail(strict=True, reason="the room that is made before the commit is not kept for the session until it is admitted")
+@pytest.mark.xfail(
+    strict=True, reason="the room that is made before the commit is not kept for the session until it is admitted"
+)
 async def test_sessions_that_are_created_at_once_keep_to_the_limit_too(library):
     """P4."""
 

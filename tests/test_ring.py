@@ -88,7 +88,9 @@ def test_count_bound_evicts_the_oldest(count, kept):
     assert len(ring) == len(kept)
 
 
-@pytest.mark.parametrize(("max_bytes", "kept"), [(3 * SIZE - 1, [2, 3]), (3 * SIZE, [1, 2, 3]), (3 * SIZE + 1, [1, 2, 3])])
+@pytest.mark.parametrize(
+    ("max_bytes", "kept"), [(3 * SIZE - 1, [2, 3]), (3 * SIZE, [1, 2, 3]), (3 * SIZE + 1, [1, 2, 3])]
+)
 def test_bytes_bound_evicts_too(max_bytes, kept):
     """P4."""
     ring = ring_of(3, max_bytes=max_bytes)

@@ -231,9 +231,10 @@ def test_start_that_was_killed_at_any_statement_is_completed(tmp_path):
 def test_reading_connection_cannot_write(tmp_path):
     path = tmp_path / "rtserver.db"
     schema.prepare(path)
-    with contextlib.closing(schema.connect(path, read_only=True)) as connection:
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            connection.execute("INSERT INTO facts VALUES ('a', 'b')")
+    reading = schema.connect(path, read_only=True)
+
+    with contextlib.closing(reading), pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reading.execute("INSERT INTO facts VALUES ('a', 'b')")
 
 
 def test_reading_connection_does_not_make_a_database(tmp_path):

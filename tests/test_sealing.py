@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -167,7 +168,7 @@ def test_whatever_the_clock_does_sequences_have_no_holes_and_times_only_grow(bat
         first = begin[number].last_sequence + 1
         assert [event.sequence for event in seen] == list(range(first, first + len(seen)))
         moments = [begin[number].last_timestamp_us, *(event.timestamp_us for event in seen)]
-        assert all(earlier < later for earlier, later in zip(moments, moments[1:], strict=False))
+        assert all(earlier < later for earlier, later in pairwise(moments))
         ids = [event.id for event in seen]
         assert ids == sorted(ids)
 
@@ -183,7 +184,12 @@ def test_answer_lists_the_events_and_where_the_session_ends():
     assert sealed.status == 201
     assert json.loads(sealed.answer) == {
         "events": [
-            {"id": encode_id(NOW_US + 5, EPOCH, 7), "sequence": 7, "type": "note", "timestamp": format_timestamp(NOW_US + 5)},
+            {
+                "id": encode_id(NOW_US + 5, EPOCH, 7),
+                "sequence": 7,
+                "type": "note",
+                "timestamp": format_timestamp(NOW_US + 5),
+            },
             {
                 "id": encode_id(NOW_US + 6, EPOCH, 8),
                 "sequence": 8,
@@ -265,7 +271,11 @@ def test_repeats_stand_in_their_place_in_a_batch():
     )
 
     entries = json.loads(repeat.answer)["events"]
-    assert [(entry["sequence"], entry.get("replayed", False)) for entry in entries] == [(1, True), (3, False), (2, True)]
+    assert [(entry["sequence"], entry.get("replayed", False)) for entry in entries] == [
+        (1, True),
+        (3, False),
+        (2, True),
+    ]
     assert numbers(repeat) == [3]
 
 

@@ -153,7 +153,12 @@ def test_cursor_whose_time_is_not_that_events_is_of_another_session(sequence, of
 
 
 @pytest.mark.parametrize(
-    "text", ["0b7a1c1e-6d0f-4a4e-9a5c-3c1d2b4e5f60", "00000000-0000-0000-0000-000000000000", "019b7a4f-1c00-7fff-aabc-de0123456789"]
+    "text",
+    [
+        "0b7a1c1e-6d0f-4a4e-9a5c-3c1d2b4e5f60",
+        "00000000-0000-0000-0000-000000000000",
+        "019b7a4f-1c00-7fff-aabc-de0123456789",
+    ],
 )
 def test_other_uuid_is_foreign(text):
     """P3."""
@@ -188,7 +193,8 @@ def test_judging_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("sequence", "expected"), [(0, NOW_US), (1, None), (2, time_of(2)), (3, None), (4, time_of(4)), (5, time_of(5)), (6, None)]
+    ("sequence", "expected"),
+    [(0, NOW_US), (1, None), (2, time_of(2)), (3, None), (4, time_of(4)), (5, time_of(5)), (6, None)],
 )
 def test_times_that_memory_knows_are_edges_and_ring(sequence, expected):
     edges = with_events(5, trimmed=2, ring_events=2)

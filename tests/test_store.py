@@ -349,7 +349,7 @@ def test_repeat_is_answered_from_the_disk_after_a_restart(database, tmp_path):
     session = database.create()
     (first,) = database.commit(keyed(session, BODY, "k1"))
     restarted = killed(database, tmp_path / "copy")
-    row, people = restarted.queries.load(session.session_id)
+    row, _ = restarted.queries.load(session.session_id)
     before = contents(restarted)
 
     (repeat,) = restarted.store.commit([keyed(row, BODY, "k1")], NOW_US + SECOND_US)
@@ -622,7 +622,10 @@ def operation(session: Session, present: set[str], kind: str, number: int):
             present.add(who)
             return edit(session, Join(person(who)), note(joined=who))
         case "rename" if who in present and who in session.participants:
-            return edit(session, Rename(person(who, display_name=str(number), joined_at_us=session.participants[who].joined_at_us)))
+            return edit(
+                session,
+                Rename(person(who, display_name=str(number), joined_at_us=session.participants[who].joined_at_us)),
+            )
         case "remove" if who in present:
             present.discard(who)
             return edit(session, Remove(who), note(left=who))
@@ -652,7 +655,9 @@ def test_memory_and_store_agree_after_any_batch(shared_database, batches):
 
         assert database.queries.load(session.session_id) == (session.record(), people_of(session))
         stored = database.read(session)
-        assert [event.sequence for event in stored] == list(range(session.trimmed_sequence + 1, session.last_sequence + 1))
+        assert [event.sequence for event in stored] == list(
+            range(session.trimmed_sequence + 1, session.last_sequence + 1)
+        )
         assert bytes_of(stored) == bytes_of(session.ring.after(session.trimmed_sequence))
         assert len(results) == len(changes)
 
@@ -789,7 +794,9 @@ def test_reading_is_of_what_comes_after_and_not_beyond(database, after, through,
     assert [event.sequence for event in found] == expected
 
 
-@pytest.mark.parametrize(("max_bytes", "count"), [(0, 1), (1, 1), (9, 1), (10, 1), (11, 2), (20, 2), (21, 3), (1000, 4)])
+@pytest.mark.parametrize(
+    ("max_bytes", "count"), [(0, 1), (1, 1), (9, 1), (10, 1), (11, 2), (20, 2), (21, 3), (1000, 4)]
+)
 def test_reading_stops_when_it_has_its_bytes_and_gives_at_least_one_event(database, max_bytes, count):
     """P4, and progress."""
     session = database.create()
@@ -852,7 +859,9 @@ def test_row_and_participants_are_of_one_moment(database):
 
 def test_sessions_are_listed_by_id_page_after_page(database):
     ids = ["B", "a", "a-b", "a.b", "a:1", "b", "~"]
-    sessions = {each: database.create(person("x"), session_id=each) for each in ["b", "~", "a", "B", "a:1", "a.b", "a-b"]}
+    sessions = {
+        each: database.create(person("x"), session_id=each) for each in ["b", "~", "a", "B", "a:1", "a.b", "a-b"]
+    }
     pages, after = [], ""
     while page := database.queries.list_sessions(None, after, 3):
         pages.append([listed.record.session_id for listed in page])
@@ -902,8 +911,8 @@ def test_session_is_overgrown_with_more_events_than_are_kept(database, keep, fou
 
 def test_scan_for_overgrown_sessions_visits_all_and_begins_again(database):
     sessions = [database.create() for _ in range(5)]
-    for session in sessions[1:4]:
-        database.add_events(session, note(), note())
+    for each in sessions[1:4]:
+        database.add_events(each, note(), note())
     visited, next_number, steps = [], 0, 0
     while steps == 0 or next_number:
         scan = database.queries.overgrown(1, next_number, 2)
@@ -958,9 +967,9 @@ def test_key_may_be_forgotten_when_it_is_old_and_its_event_is_gone(database, tri
 
 def test_scan_for_forgettable_keys_visits_all_and_begins_again(database):
     sessions = [database.create() for _ in range(2)]
-    for session in sessions:
-        events = database.add_events(session, *[message(str(n), f"m{n}") for n in range(3)])
-        database.commit(edit(session, Trim(3, events[-1].timestamp_us)))
+    for each in sessions:
+        events = database.add_events(each, *[message(str(n), f"m{n}") for n in range(3)])
+        database.commit(edit(each, Trim(3, events[-1].timestamp_us)))
     visited, after, steps = [], (0, b""), 0
     while steps == 0 or after != (0, b""):
         scan = database.queries.forgettable_keys(NOW_US + DAY_US, after, 4)

@@ -11,7 +11,15 @@ import pytest
 
 from rtserver import writer as module
 from rtserver.changes import Change, Delete, Describe, Gate, Sealed, Trim
-from rtserver.errors import Internal, Overloaded, SessionClosed, SessionNotFound, SessionPaused, StorageFailing, StorageFull
+from rtserver.errors import (
+    Internal,
+    Overloaded,
+    SessionClosed,
+    SessionNotFound,
+    SessionPaused,
+    StorageFailing,
+    StorageFull,
+)
 from rtserver.records import Status
 from rtserver.session import Session
 from rtserver.store import BYTES_PER_PAGE, CHECKPOINT_PAGES
@@ -324,7 +332,7 @@ async def test_publisher_that_gave_up_on_a_refused_change_disturbs_nobody(desk):
 
 @pytest.mark.xfail(
     strict=True,
-    reason="set_exception on a cancelled future raises: the neighbours are never answered, their bytes never given back",
+    reason="set_exception on a cancelled future raises: the neighbours are never answered, nor their bytes given back",
 )
 async def test_publisher_that_gave_up_on_a_change_that_cannot_be_shown_disturbs_nobody(desk):
     broken, other = session(), session(number=2, session_id="other")
@@ -347,7 +355,7 @@ async def test_publisher_that_gave_up_on_a_change_that_cannot_be_shown_disturbs_
             True,
             marks=pytest.mark.xfail(
                 strict=True,
-                reason="a deletion is heeded in its own batch only: what waits for the next one is stored and acknowledged",
+                reason="a deletion counts in its own batch only: what waits for the next is stored and acknowledged",
             ),
         ),
     ],
@@ -624,7 +632,9 @@ async def test_checkpoint_that_fails_is_said_and_publishing_goes_on(roomy_desk, 
     assert "could not be copied: the disk is full" in caplog.text
 
 
-@pytest.mark.xfail(strict=True, reason="an unexpected error of a checkpoint ends the writer's task: who waits is not answered")
+@pytest.mark.xfail(
+    strict=True, reason="an unexpected error of a checkpoint ends the writer's task: who waits is not answered"
+)
 async def test_checkpoint_that_is_broken_does_not_leave_publishers_without_an_answer(roomy_desk):
     there = session()
     first = roomy_desk.writer.submit(enough_for_a_checkpoint(there))

@@ -1,0 +1,56 @@
+"""The terminal session of README.rst, taken out of it and run as it is pasted."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from tests.process import environment
+
+README = Path(__file__).parent.parent / "README.rst"
+_BLOCK = re.compile(r"^\.\. code-block:: sh\n\n((?:    .*\n|\n)+)", re.MULTILINE)
+
+# What each block must show, as regular expressions in this order.
+EXPECTED = (
+    (r'"status":"ok"',),
+    (r'"sessionId":"case-1"', r'"lastEventId":"[0-9a-f-]{36}"'),
+    (r'"sequence":2,"type":"message_added"', r'"sequence":2,"type":"message_added".*"replayed":true'),
+    (r"event: connected", r"event: message_added\nid: [0-9a-f-]{36}\ndata: .*Good morning", r"event: probe"),
+    (r'"events":\[\{.*"sequence":2', r"HTTP/1.1 204 No Content", r"Last-Event-ID: [0-9a-f-]{36}"),
+    (r'"status":"ok"', r"event: connected", r"event: message_added\n.*\ndata: .*Good morning"),
+    (r'"reset":\{"reason":"ahead"',),
+)
+
+
+def blocks() -> list[str]:
+    """Return the session's blocks, in order."""
+    found = _BLOCK.findall(README.read_text())
+    return ["\n".join(line[4:] for line in block.splitlines()).strip() + "\n" for block in found]
+
+
+def run_session(directory: Path, port: int | None = None) -> list[str]:
+    """Paste the blocks one after the other into a shell in ``directory``; return what each has shown.
+
+    With ``port`` the session uses that one instead of its own, which may be taken.
+    """
+    marker = "--- end of block ---"
+    script = "".join(f"{block}\necho '{marker}'\n" for block in blocks())
+    if port is not None:
+        script = script.replace("8081", str(port))
+    pasted = subprocess.run(
+        ["bash"], input=script, cwd=directory, capture_output=True, text=True, timeout=120, env=environment()
+    )
+    shown = pasted.stdout.split(marker + "\n")
+    assert len(shown) == len(blocks()) + 1, (pasted.stdout, pasted.stderr)
+    return shown[:-1]
+
+
+def missing(shown: list[str]) -> list[str]:
+    """Return what should have been shown and was not, block by block."""
+    return [
+        f"block {number}: no {pattern!r} in {output!r}"
+        for number, (output, patterns) in enumerate(zip(shown, EXPECTED, strict=True), 1)
+        for pattern in patterns
+        if not re.search(pattern, output, re.IGNORECASE)
+    ]
