@@ -706,6 +706,17 @@ async def test_keys_stay_good_when_the_file_has_become_bad(jwks_file, ec_key, cl
     assert f"cannot read the keys at {source}" in caplog.text
 
 
+@pytest.mark.xfail(strict=True, reason="a warning is logged, the server starts, and everybody is refused")
+@pytest.mark.parametrize("content", [None, b"", b"{}", b'{"keys": []}'])
+async def test_start_with_a_file_that_has_no_keys_is_refused(tmp_path, content):
+    """A wrong configuration: unlike a provider that is away, a file will not get better by itself."""
+    if content is not None:
+        (tmp_path / "jwks.json").write_bytes(content)
+
+    with pytest.raises(ConfigRefused):
+        await started(str(tmp_path / "jwks.json"))
+
+
 # From a URL
 
 

@@ -89,6 +89,14 @@ async def test_a_number_a_reader_cannot_mean_is_refused(api, query):
     assert_problem(await api.get(f"/sessions/s{query}", who="alice"), 400)
 
 
+@pytest.mark.parametrize("value", ["%00", "a%0Ab", "a%0D", "%1B[2J", "%7F", "%FF", "%ED%A0%80", "a&clientId=a"])
+async def test_a_client_id_that_would_break_a_log_line_is_refused(api, value):
+    """P7."""
+    problem = assert_problem(await api.poll(f"timeout=0&clientId={value}"), 400)
+
+    assert "clientId" in problem["detail"]
+
+
 # By header: a request in which it is read, and what may come of it.  The body is never a publish.
 REFUSALS = {
     "Authorization": ("POST", "events", {401}),

@@ -336,6 +336,12 @@ async def test_idle_sessions_are_dropped_after_their_time(library):
     assert library.held == ["b", "c"]
 
 
+async def test_session_that_was_just_loaded_has_just_been_used(library):
+    loaded = await library.load("a")
+
+    assert loaded.last_used_at == pytest.approx(asyncio.get_running_loop().time(), abs=5)
+
+
 async def test_asking_for_a_session_counts_as_using_it(library):
     loaded = await library.load("a")
     loaded.last_used_at = 0.0

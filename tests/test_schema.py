@@ -115,6 +115,11 @@ def test_directory_may_have_any_name(tmp_path, name):
 # A database of ours
 
 
+def test_mark_in_the_file_is_the_one_of_the_first_release():
+    """A one-way door: with another mark, every database of today would be refused."""
+    assert APPLICATION_ID.to_bytes(4, "big") == b"rtsv"
+
+
 @pytest.mark.parametrize("is_there", [False, True], ids=["absent", "empty file"])
 def test_new_database_is_marked_and_complete(tmp_path, is_there):
     path = tmp_path / "rtserver.db"
