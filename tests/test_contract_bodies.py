@@ -149,16 +149,7 @@ async def test_every_route_that_reads_a_body_has_the_same_limit_and_encodings(sm
 GZIP = {"Content-Encoding": "gzip"}
 
 
-@pytest.mark.parametrize(
-    "framing",
-    [
-        pytest.param(
-            "length",
-            marks=pytest.mark.xfail(strict=True, reason="the connection is reset while the client still sends"),
-        ),
-        "chunks",
-    ],
-)
+@pytest.mark.parametrize("framing", ["length", "chunks"])
 @pytest.mark.parametrize(("who", "status"), [("service", 413), (None, 401)])
 async def test_a_client_that_sends_all_before_it_reads_gets_to_read_why_it_was_refused(api, framing, who, status):
     """P7."""

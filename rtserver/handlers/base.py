@@ -27,7 +27,7 @@ from rtserver.errors import (
     UnsupportedEncoding,
 )
 from rtserver.handlers.query import Query
-from rtserver.hub import Hub
+from rtserver.hub import Hub, require_service
 from rtserver.session import Session
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ ALLOWED_HEADERS = (
     "If-None-Match, Last-Event-ID, RTT, Save-Data"
 )
 EXPOSED_HEADERS = (
-    "Date, ETag, Idempotency-Replayed, Last-Event-ID, Last-Modified, Location, Poll-Interval, Poll-Replaced, "
+    "Allow, Date, ETag, Idempotency-Replayed, Last-Event-ID, Last-Modified, Location, Poll-Interval, Poll-Replaced, "
     "Retry-After, WWW-Authenticate"
 )
 PREFLIGHT_SECONDS = 7200
@@ -66,6 +66,8 @@ class BaseHandler(RequestHandler):
     """One request.  Subclasses define the methods they allow; ``GET`` brings ``HEAD`` with it."""
 
     needs_token = True
+    # Methods for the roles service and admin alone.
+    service_methods: frozenset[str] = frozenset()
     principal: Principal
     application: Api
 
@@ -99,13 +101,15 @@ class BaseHandler(RequestHandler):
             raise self.method_not_allowed()
         if self.needs_token:
             self.principal = await self.authenticate()
+        if self.request.method in self.service_methods:
+            require_service(self.principal)
         await self.authorize()
         self._check_body_head()
 
     def _is_worth_reading(self) -> bool:
         """Whether a refused request should be read to its end: answering before that costs the connection."""
         is_asked_for = "Expect" in self.request.headers  # RFC 9110 section 10.1.1: then it has not been sent yet
-        return not is_asked_for and self._content_length() <= self.config.max_body_bytes
+        return not is_asked_for and self._content_length() <= MAX_DISCARDED_BYTES
 
     def _refuse_after_reading(self, error: RequestError) -> None:
         def refuse(*arguments: str) -> None:
@@ -147,6 +151,10 @@ class BaseHandler(RequestHandler):
         self.set_status(204)
 
     # Reading
+
+    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+        # What is not UTF-8 becomes a name that nothing has, so that the checks keep their order.
+        return value.decode(errors="replace")
 
     @property
     def query(self) -> Query:
@@ -246,7 +254,7 @@ class BaseHandler(RequestHandler):
         if isinstance(error, RequestError):
             return error
         if isinstance(error, HTTPError) and error.status_code < 500:
-            # Tornado's own: a method nobody knows, or a path that is not UTF-8.
+            # Tornado's own, as for a method nobody knows.
             if error.status_code == 405:
                 return self.method_not_allowed()
             return Malformed("the address of the request is not valid")

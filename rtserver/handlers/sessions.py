@@ -10,7 +10,6 @@ import msgspec
 
 from rtserver.errors import Malformed, TooLarge
 from rtserver.handlers.base import BaseHandler, SessionHandler
-from rtserver.hub import require_service
 from rtserver.publication import check_name, parse_object
 from rtserver.records import Participant, Status
 
@@ -23,6 +22,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Sessions(BaseHandler):
+    service_methods = frozenset({"POST"})
+
     async def get(self) -> None:
         limit = self.query.integer("limit", DEFAULT_PAGE, 1, MAX_PAGE)
         after = self.query.text("after") or ""
@@ -32,7 +33,6 @@ class Sessions(BaseHandler):
         self.answer({"sessions": documents, **page_end(has_more, documents, "sessionId")})
 
     async def post(self) -> None:
-        require_service(self.principal)
         body = parse_object(self.body())
         session_id = body.get("sessionId")
         session_id = str(uuid.uuid4()) if session_id is None else check_name(session_id, "sessionId")
@@ -47,11 +47,12 @@ class Sessions(BaseHandler):
 
 
 class OneSession(SessionHandler):
+    service_methods = frozenset({"PATCH", "DELETE"})
+
     async def get(self, *path: str) -> None:
         self.answer(self.hub.document(await self.session()))
 
     async def patch(self, *path: str) -> None:
-        require_service(self.principal)
         body = parse_object(self.body())
         status = read_status(body.get("status"))
         metadata = read_metadata(body.get("metadata"), self.config.max_metadata_bytes)
@@ -77,8 +78,9 @@ class Participants(SessionHandler):
 
 
 class OneParticipant(SessionHandler):
+    service_methods = frozenset({"PUT"})
+
     async def put(self, session_id: str, participant_id: str) -> None:
-        require_service(self.principal)
         body = self.body()
         fields = parse_object(body) if body else {}
         edited = await self.hub.put_participant(
