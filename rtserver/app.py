@@ -26,6 +26,7 @@ from rtserver.config import Config
 from rtserver.core import Core
 from rtserver.errors import RequestError, StartRefused
 from rtserver.handlers.base import Api, UnknownRoute
+from rtserver.handlers.history import Messages, OneEvent
 from rtserver.handlers.operation import Alive, Health
 from rtserver.handlers.publish import Publish
 from rtserver.handlers.sessions import Leave, OneParticipant, OneSession, Participants, Sessions
@@ -61,6 +62,8 @@ def routes(base_path: str) -> list[tuple[str, type[RequestHandler]]]:
         (f"{session}/participants/([^/]+)", OneParticipant),
         (f"{session}/leave", Leave),
         (f"{session}/events", Events),
+        (f"{session}/events/([^/]+)", OneEvent),
+        (f"{session}/messages", Messages),
         (f"{session}/updates", Updates),
         (f"{base_path}/api/health/realtime", Health),
         (f"{base_path}/healthz", Alive),
@@ -94,6 +97,7 @@ class Server:
     async def start(self) -> None:
         """Open the data directory and listen.  Raises `StartRefused`."""
         self._directory = DataDirectory(Path(self.config.data_dir))
+        sockets: list[socket.socket] = []
         try:
             # First, so that an address that is taken leaves the database alone.
             sockets = self._bind()
@@ -111,11 +115,12 @@ class Server:
                 max_streams=self._max_streams(),
                 die=die,
             )
-        except RequestError as error:
+        except BaseException as error:
+            for listener in sockets:
+                listener.close()
             self._directory.release()
-            raise StartRefused(f"cannot use the database in {self.config.data_dir}: {error.detail}") from None
-        except BaseException:
-            self._directory.release()
+            if isinstance(error, RequestError):
+                raise StartRefused(f"cannot use the database in {self.config.data_dir}: {error.detail}") from None
             raise
         self._core.maintenance.start()
         self._http = HTTPServer(
@@ -143,13 +148,15 @@ class Server:
             if config.unix_socket:
                 self.url = f"unix:{config.unix_socket}"
                 return [tornado.netutil.bind_unix_socket(config.unix_socket, 0o660, config.backlog)]
-            sockets = tornado.netutil.bind_sockets(config.port, config.host, backlog=config.backlog)
+            # None: a socket for each family, where :: itself would be IPv6 alone.
+            host = None if config.host == "::" else config.host
+            sockets = tornado.netutil.bind_sockets(config.port, host, backlog=config.backlog)
         except (OSError, ValueError) as error:
             where = config.unix_socket or f"{config.host} port {config.port}"
             raise StartRefused(f"cannot listen on {where}: {getattr(error, 'strerror', None) or error}") from None
         port = sockets[0].getsockname()[1]
-        host = f"[{config.host}]" if ":" in config.host else config.host
-        self.url = f"http://{host}:{port}{config.base_path}"
+        shown = f"[{config.host}]" if ":" in config.host else config.host
+        self.url = f"http://{shown}:{port}{config.base_path}"
         return sockets
 
     async def _authenticator(self) -> Authenticator:

@@ -9,8 +9,10 @@ import random
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from rtserver.clock import Clock
 from rtserver.config import Config
 from rtserver.documents import features
+from rtserver.history import History
 from rtserver.hub import Hub
 from rtserver.maintenance import Maintenance, Retention
 from rtserver.polls import Polls
@@ -51,25 +53,28 @@ class Core:
         max_streams: int,
         die: Callable[[str], NoReturn],
     ) -> Core:
-        """Begin a server's life on a database whose schema is up to date; ``clock`` gives microseconds since 1970.
+        """Begin a server's life on a database whose schema is up to date.
 
-        ``die`` ends the process at once, and is called in the store's worker.
+        ``clock`` gives microseconds since 1970.  ``die`` ends the process at once, and is called in the store's worker.
         """
+        watch = Clock(clock)
         store: Store = await store_worker.call(lambda: Store(connect(False), config.durability, die))
         trouble = await store_worker.call(store.begin_life)
         queries: Queries = await query_worker.call(lambda: Queries(connect(True)))
         reader = Reader(query_worker, queries, config.replay_step, config.replay_step_bytes)
         hub = Hub(
-            writer=lambda show: Writer(store_worker, store, clock, show, config.max_pending_bytes),
+            writer=lambda show: Writer(store_worker, store, watch, show, config.max_pending_bytes),
             registry=Registry(query_worker, queries, config.max_sessions, config.ring_events, config.ring_bytes),
             reader=reader,
-            streams=Streams(reader, _stream_settings(config, max_streams), clock, rng),
+            history=History(query_worker, queries, reader, config.replay_step, config.replay_step_bytes),
+            streams=Streams(reader, _stream_settings(config, max_streams), watch, rng),
             polls=Polls(reader, config.max_waiting_polls),
             query_worker=query_worker,
             queries=queries,
             last_number=await query_worker.call(queries.last_number),
             max_participants=config.max_participants,
             has_typing_indicators=config.typing_indicators,
+            clock=watch,
             rng=rng,
         )
         hub.writer.trouble = trouble
@@ -79,7 +84,7 @@ class Core:
             queries,
             store_worker=store_worker,
             query_worker=query_worker,
-            clock=clock,
+            clock=watch,
             retention=Retention(config.retention_events, config.retention_age),
             session_idle_seconds=config.session_idle,
             max_ring_bytes=config.max_ring_bytes,

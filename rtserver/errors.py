@@ -15,6 +15,7 @@
         * `NotFound`                 404
             * `SessionNotFound`
             * `ParticipantNotFound`
+            * `EventNotFound`
         * `MethodNotAllowed`         405
         * `NotAcceptable`            406
         * `SessionExists`            409
@@ -131,6 +132,13 @@ class SessionNotFound(NotFound):
 class ParticipantNotFound(NotFound):
     slug = "participant-not-found"
     title = "The participant is not in this session"
+
+
+class EventNotFound(NotFound):
+    """Trimmed, of another life of the session, or never there; which of these, an id alone does not tell."""
+
+    slug = "event-not-found"
+    title = "The event is not in this session"
 
 
 class MethodNotAllowed(RequestError):

@@ -24,9 +24,11 @@ import msgspec
 
 from rtserver.auth import Principal, Role
 from rtserver.changes import Change, Create, Delete, Describe, Edit, Gate, Join, Remove, Rename, Sealed
+from rtserver.clock import Clock
 from rtserver.cursor import MAX_EPOCH, Start
 from rtserver.documents import features, session_document
 from rtserver.errors import (
+    EventNotFound,
     Forbidden,
     NotAParticipant,
     ParticipantNotFound,
@@ -34,6 +36,8 @@ from rtserver.errors import (
     SessionNotFound,
     TooManyParticipants,
 )
+from rtserver.event import Event
+from rtserver.history import History, HistoryPage
 from rtserver.polls import Answer, Polls
 from rtserver.publication import Draft, Publication, is_name
 from rtserver.queries import Queries
@@ -77,6 +81,7 @@ class Hub:
         writer: Callable[[Callable[[Sealed], None]], Writer],
         registry: Registry,
         reader: Reader,
+        history: History,
         streams: Streams,
         polls: Polls,
         query_worker: Worker,
@@ -84,6 +89,7 @@ class Hub:
         last_number: int,
         max_participants: int,
         has_typing_indicators: bool,
+        clock: Clock,
         rng: random.Random,
     ) -> None:
         """``writer`` makes the writer for the function that shows what it has committed."""
@@ -91,8 +97,10 @@ class Hub:
         self.streams = streams
         self.polls = polls
         self.writer = writer(self._show)
+        self.clock = clock
         self.is_draining = False
         self._reader = reader
+        self._history = history
         self._query_worker = query_worker
         self._queries = queries
         self._last_number = last_number
@@ -314,6 +322,32 @@ class Hub:
         """Return what there is after the poll's cursor, as soon as there is something (`Polls.answer`)."""
         session = await self.session_for(principal, session_id)
         return await self.polls.answer(session, poll)
+
+    async def history(self, principal: Principal, session_id: str, before: Start | None, limit: int) -> HistoryPage:
+        """Return messages of a session, newest first (`History.page`)."""
+        session = await self.session_for(principal, session_id)
+        with self.using(session):
+            page = await self._history.page(session, before, limit)
+        self._check_still(principal, session)
+        return page
+
+    async def event(self, principal: Principal, session_id: str, place: Start) -> Event:
+        """Return one event.  Raises `EventNotFound`."""
+        session = await self.session_for(principal, session_id)
+        with self.using(session):
+            event = await self._history.event(session, place)
+        self._check_still(principal, session)
+        if event is None:
+            raise EventNotFound(
+                "the session has no event with this id: it was trimmed, is of an earlier session with the same name, "
+                "or never was"
+            )
+        return event
+
+    def _check_still(self, principal: Principal, session: Session) -> None:
+        """Raise what the principal is told if it lost the session while it was being read (P6)."""
+        if not _may_use(principal, session):
+            raise _no_session(principal, session.session_id)
 
     # Ending
 

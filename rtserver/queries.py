@@ -32,6 +32,10 @@ READ_EVENTS = (
     "SELECT sequence, timestamp_us, type, data FROM events "
     "WHERE session = ? AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"
 )
+READ_BACK = (
+    "SELECT sequence, timestamp_us, type, data FROM events "
+    "WHERE session = ? AND sequence >= ? AND sequence < ? AND type = ? ORDER BY sequence DESC LIMIT ?"
+)
 GET_TIMESTAMP = "SELECT timestamp_us FROM events WHERE session = ? AND sequence = ?"
 FIRST_EVENT = "SELECT sequence, timestamp_us FROM events WHERE session = ? ORDER BY sequence LIMIT 1"
 LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'sessions'"
@@ -95,6 +99,23 @@ class Queries:
         cursor.close()
         return events
 
+    def read_back(
+        self, number: int, epoch: int, type: str, first: int, before: int, limit: int, max_bytes: int
+    ) -> Back:
+        """Look backwards through ``first <= sequence < before`` for up to ``limit`` events of a type.
+
+        Ends early past ``max_bytes``.
+        """
+        events: list[Event] = []
+        cursor = self._connection.execute(READ_BACK, (number, first, before, type, limit))
+        for sequence, timestamp_us, type, data in cursor:
+            events.append(Event(epoch, sequence, timestamp_us, type, data.encode()))
+            max_bytes -= len(data)
+            if len(events) == limit or max_bytes <= 0:
+                cursor.close()
+                return Back(events, sequence)
+        return Back(events, first)
+
     def timestamp_of(self, number: int, sequence: int) -> int | None:
         """Return the time of one event in microseconds, or None if it is not kept."""
         row = self._connection.execute(GET_TIMESTAMP, (number, sequence)).fetchone()
@@ -134,6 +155,13 @@ class Queries:
 
     def free_pages(self) -> int:
         return int(self._connection.execute(FREE_PAGES).fetchone()[0])
+
+
+class Back(NamedTuple):
+    """Events newest first, and the sequence down to which a step has looked."""
+
+    events: list[Event]
+    reached: int
 
 
 class Scan(NamedTuple):

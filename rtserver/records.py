@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
+from rtserver.conditional import settled_us
 from rtserver.cursor import encode_id
 from rtserver.event import format_timestamp
 
@@ -58,6 +59,19 @@ class SessionRecord:
     last_timestamp_us: int
     trimmed_sequence: int
     trimmed_timestamp_us: int
+
+    @property
+    def modified_at_us(self) -> int:
+        """When anything in the session changed last: an event, or an edit that publishes none."""
+        return max(self.last_timestamp_us, self.updated_at_us)
+
+    @property
+    def floor_us(self) -> int:
+        """Before which nothing may happen any more, for one who knows the row alone.
+
+        A ``Last-Modified`` sent before the row was read may have been as late as this (DESIGN 4.6).
+        """
+        return settled_us(self.modified_at_us)
 
     @property
     def last_event_id(self) -> str:

@@ -14,6 +14,7 @@ No I/O, no clock, no event loop: the caller appends, the caller asks.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from itertools import islice
 
 from rtserver.event import Event
@@ -70,6 +71,10 @@ class Ring:
             tail.reverse()
             return tail if limit is None else tail[:limit]
         return list(islice(self._events, start, None if limit is None else start + limit))
+
+    def before(self, sequence: int) -> Iterator[Event]:
+        """Return the events kept that come before ``sequence``, newest first; to be read before anything is appended."""
+        return islice(reversed(self._events), max(0, self.last + 1 - sequence), None)
 
     def evict_through(self, sequence: int) -> None:
         """Drop every event up to ``sequence``: it has been trimmed from the store, or memory is short."""

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rtserver.changes import Change, Create, Delete, Describe, Gate, KeyRecord, Sealed
+from rtserver.changes import Change, Create, Delete, Describe, Gate, KeyRecord, Rename, Sealed
+from rtserver.conditional import settled_us
 from rtserver.cursor import encode_id
 from rtserver.errors import IdempotencyMismatch, RequestError, SessionClosed, SessionNotFound, SessionPaused
 from rtserver.event import Event, Transient, format_timestamp
@@ -31,6 +32,8 @@ class Head:
     status: Status
     last_sequence: int
     last_timestamp_us: int
+    modified_at_us: int  # of its newest change of any kind
+    floor_us: int  # before which nothing may happen any more
     is_deleted: bool = False
 
     @property
@@ -41,13 +44,15 @@ class Head:
 class Batch:
     """Seals changes one after the other; ``heads`` tells afterwards where each session ends.
 
-    ``found`` are the keys that the store knows already, ``now_us`` the time in microseconds.
+    ``found`` are the keys that the store knows already, ``now_us`` the time in microseconds, ``latest_us`` the latest
+    that the clock has ever shown.
     """
 
-    def __init__(self, found: Found, now_us: int) -> None:
+    def __init__(self, found: Found, now_us: int, latest_us: int = 0) -> None:
         self.heads: dict[int, Head] = {}
         self._keys = dict(found)
         self._now_us = now_us
+        self._latest_us = latest_us
 
     def seal(self, change: Change) -> Sealed:
         """Number one change.  A `RequestError` concerns this change alone and leaves the batch as it was."""
@@ -63,6 +68,8 @@ class Batch:
         entries = [self._number(draft, head, sealed) for draft in change.drafts]
         if sealed.events and not isinstance(change.edit, Create):
             sealed.moment_us = head.last_timestamp_us
+        elif isinstance(change.edit, Describe | Rename):
+            sealed.moment_us = self._stamp(head)
         self._edit(change, head)
         self._answer(sealed, entries, head)
         self._keys.update(((number, digest), key) for digest, key in sealed.keys.items())
@@ -73,10 +80,17 @@ class Batch:
         head = self.heads.get(session.number)
         if head is None:
             head = self.heads[session.number] = Head(
-                session.session_id, session.epoch, session.status, session.last_sequence, session.last_timestamp_us
+                session.session_id,
+                session.epoch,
+                session.status,
+                session.last_sequence,
+                session.last_timestamp_us,
+                session.modified_at_us,
+                session.floor_us,
             )
             if isinstance(change.edit, Create):
-                head.last_timestamp_us = self._now_us  # createdAt, which the zero cursor holds
+                # createdAt, which the zero cursor holds
+                head.last_timestamp_us = head.modified_at_us = self._now_us
         return head
 
     def _replay(self, change: Change, known: KeyRecord) -> Sealed:
@@ -109,13 +123,26 @@ class Batch:
             if known:
                 return _entry(head.epoch, known.sequence, known.timestamp_us, known.type or "", b',"replayed":true')
         head.last_sequence += 1
-        # P8: the clock may stand still or step back; a session's times may not.
-        head.last_timestamp_us = max(self._now_us, head.last_timestamp_us + 1)
+        head.last_timestamp_us = self._stamp(head)
         sequence, timestamp_us = head.last_sequence, head.last_timestamp_us
         sealed.events.append(Event(head.epoch, sequence, timestamp_us, draft.type, draft.data_at(timestamp_us)))
         if key:
             sealed.keys[key] = KeyRecord(sequence, timestamp_us, type=draft.type)
         return _entry(head.epoch, sequence, timestamp_us, draft.type)
+
+    def _stamp(self, head: Head) -> int:
+        """Return the time of the next change of a session.
+
+        The clock may stand still or step back; a session's times may not (P8).  And nothing may happen before a
+        ``Last-Modified`` that has been sent, or a 304 would hide it (DESIGN 4.6): if the clock has been past the second
+        of the newest change and is not any more, the next change is put at the start of the second after.
+        """
+        moment_us = max(self._now_us, head.modified_at_us + 1, head.floor_us)
+        settled_at_us = settled_us(head.modified_at_us)
+        if moment_us < settled_at_us <= self._latest_us:
+            moment_us = settled_at_us
+        head.modified_at_us = moment_us
+        return moment_us
 
     def _edit(self, change: Change, head: Head) -> None:
         if isinstance(change.edit, Describe) and change.edit.status is not None:
@@ -139,9 +166,11 @@ class Batch:
             )
 
 
-def seal_all(changes: list[Change], found: Found, now_us: int) -> tuple[Batch, list[Sealed | RequestError]]:
+def seal_all(
+    changes: list[Change], found: Found, now_us: int, latest_us: int = 0
+) -> tuple[Batch, list[Sealed | RequestError]]:
     """Seal changes in order; what is refused stands as its error in the place of its result."""
-    batch = Batch(found, now_us)
+    batch = Batch(found, now_us, latest_us)
     results: list[Sealed | RequestError] = []
     for change in changes:
         try:

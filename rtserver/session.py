@@ -65,6 +65,7 @@ class Session:
         self.unsaved_removals: set[str] = set()
         self.pins = 0  # coroutines that hold this object across an await
         self.last_used_at = 0.0
+        self.floor_us = record.floor_us
         # One edit of participants or status at a time, so that each sees what the one before has done.
         self.editing = asyncio.Lock()
 
@@ -72,6 +73,11 @@ class Session:
     def last_event_id(self) -> str:
         """The cursor of a reader that has seen everything: the zero cursor before the first event."""
         return encode_id(self.last_timestamp_us, self.epoch, self.last_sequence)
+
+    @property
+    def modified_at_us(self) -> int:
+        """When anything in the session changed last: an event, or an edit that publishes none."""
+        return max(self.last_timestamp_us, self.updated_at_us)
 
     @property
     def is_idle(self) -> bool:
@@ -167,6 +173,7 @@ class Session:
                 self.updated_at_us = moment_us
             case Rename(person):
                 self.participants[person.participant_id] = person
+                self.updated_at_us = moment_us
             case Remove(participant_id):
                 self.remove(participant_id)
                 self.updated_at_us = moment_us

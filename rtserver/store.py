@@ -135,14 +135,15 @@ class Store:
         finally:
             self._connection.close()
 
-    def commit(self, changes: list[Change], now_us: int) -> list[Sealed | RequestError]:
+    def commit(self, changes: list[Change], now_us: int, latest_us: int = 0) -> list[Sealed | RequestError]:
         """Number and write a batch in one transaction, and return what became of each change, in their order.
 
-        If the disk does not take it, the numbers of the whole batch are free again.
+        ``latest_us`` is the latest that the clock has ever shown.  If the disk does not take the batch, the numbers of
+        all of it are free again.
         """
         with self._translating():
             found = self._find_keys(changes)
-        batch, results = seal_all(changes, found, now_us)
+        batch, results = seal_all(changes, found, now_us, latest_us)
         written = [
             result
             for result in results
@@ -297,6 +298,7 @@ class Store:
                 execute(TOUCH_SESSION, (moment_us, number))
             case Rename(person):
                 execute(UPSERT_PARTICIPANT, _participant_row(number, person, person.joined_at_us))
+                execute(TOUCH_SESSION, (moment_us, number))
             case Remove(participant_id):
                 execute(DELETE_PARTICIPANT, (number, participant_id))
                 execute(TOUCH_SESSION, (moment_us, number))

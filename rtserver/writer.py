@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from rtserver.changes import Change, Sealed
+from rtserver.clock import Clock
 from rtserver.errors import Internal, Overloaded, RequestError, StorageFailing, StorageFull
 from rtserver.sealing import seal_all
 from rtserver.store import Store
@@ -38,14 +39,11 @@ class Writer:
         self,
         worker: Worker,
         store: Store,
-        clock: Callable[[], int],
+        clock: Clock,
         apply: Callable[[Sealed], None],
         max_pending_bytes: int,
     ) -> None:
-        """``worker`` is the thread of ``store``; ``apply`` shows a committed change to readers.
-
-        ``clock`` gives microseconds since 1970.
-        """
+        """``worker`` is the thread of ``store``; ``apply`` shows a committed change to readers."""
         self.trouble: StorageFull | StorageFailing | None = None  # why the last batch failed, while that is so
         self.pending_bytes = 0
         self._worker = worker
@@ -118,7 +116,7 @@ class Writer:
         if not any(change.needs_disk for change in changes):
             return self._seal_in_memory(changes)
         try:
-            results = await self._worker.call(self._store.commit, changes, self._clock())
+            results = await self._worker.call(self._store.commit, changes, self._clock(), self._clock.latest_us)
         except (StorageFull, StorageFailing) as error:
             if self.trouble is None:
                 log.error("publishing fails: %s", error.detail)
@@ -142,7 +140,7 @@ class Writer:
             self.trouble = None
 
     def _seal_in_memory(self, changes: list[Change]) -> list[Result]:
-        return seal_all(changes, {}, self._clock())[1]
+        return seal_all(changes, {}, self._clock(), self._clock.latest_us)[1]
 
     def _settle(self, batch: list[Waiting], results: list[Result]) -> None:
         for (change, future), result in zip(batch, results, strict=True):

@@ -124,13 +124,22 @@ def new_session(*people: Participant, session_id: str | None = None, epoch: int 
     return unseen, Change(unseen, edit=Create(row, people))
 
 
+def in_memory(**changes: Any) -> Session:
+    """Return a session that nothing is unknown of: whatever was said of its times, this object has said."""
+    there = session(**changes)
+    there.floor_us = 0
+    return there
+
+
 class Clock:
     """A clock in microseconds that stands still until it is moved."""
 
     def __init__(self, now_us: int = NOW_US) -> None:
         self.now_us = now_us
+        self.latest_us = now_us
 
     def __call__(self) -> int:
+        self.latest_us = max(self.latest_us, self.now_us)
         return self.now_us
 
 

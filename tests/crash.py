@@ -184,4 +184,3 @@ class CrashRun:
                 page = response.json
                 stored += [Stored(e["sequence"], e["id"], uid_of(e["type"], e["data"])) for e in page["events"]]
                 query = f"lastEventId={page['lastEventId']}"
-

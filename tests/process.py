@@ -15,8 +15,8 @@ READY_SECONDS = 20
 
 
 def environment() -> dict[str, str]:
-    """Return this environment without the settings of whoever runs the tests."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("RTSERVER_")}
+    """Return this environment without the settings of whoever runs the tests, for the server and for Python."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("RTSERVER_", "PYTHONWARN"))}
 
 
 def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from rtserver.cursor import Cursor, parse_cursor
 from tests.checker import ReaderLog
 from tests.conftest import Api
-from tests.http import Connection, SseStream
+from tests.http import Connection
 
 CONTROL = {"connected", "probe", "heartbeat", "reset", "reconnect"}
 

@@ -5,8 +5,12 @@ import json
 
 import pytest
 
+from rtserver.auth import Principal, Role
+from rtserver.publication import parse_publication
 from tests.conftest import until
 from tests.http import Connection
+
+SERVICE = Principal("service", Role.SERVICE, 1e12)
 
 
 @pytest.mark.parametrize("count", [4, 5, 6])
@@ -189,3 +193,18 @@ async def test_idle_connections_and_half_sent_requests_hold_nothing_of_a_session
         assert (await api.get("/sessions/s")).status == 200
         assert session.is_idle
     assert json.loads((await api.get("/sessions/s")).body)["lastSequence"] == 2
+
+
+async def test_a_session_whose_publish_is_on_its_way_to_the_disk_stays_in_memory(api):
+    """P2: dropped and loaded again meanwhile, it would be numbered by two objects."""
+    body = b'{"type": "note", "data": {}}'
+    publication = parse_publication(
+        body, subject="app", is_participant=False, idempotency_key=None, max_event_bytes=1000
+    )
+    publishing = asyncio.ensure_future(api.hub.publish(SERVICE, "s", publication))
+    while not api.hub.writer.pending_bytes:
+        await asyncio.sleep(0)
+
+    assert not api.hub.registry.peek("s").is_idle
+    await publishing
+    assert api.hub.registry.peek("s").is_idle

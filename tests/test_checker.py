@@ -98,6 +98,6 @@ def test_a_cursor_that_skips_is_found():
 
 def test_a_gap_that_nothing_explains_is_found():
     history, stored = history_of(3)
-    history.readers[0].told_of_gap("trimmed", 3)
+    history.readers[0].told_of_gap("epoch", 3)
     assert any("nothing explains" in found for found in check(history, stored))
-    assert check(history, stored, allowed_gaps=frozenset({"trimmed"})) == []
+    assert check(history, stored, allowed_gaps=frozenset({"epoch"})) == []

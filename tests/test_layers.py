@@ -17,21 +17,21 @@ PACKAGE = Path(__file__).parent.parent / "rtserver"
 LEVELS = (
     "rtserver",
     "errors interval",
-    "config cursor schema timers worker",
+    "clock conditional config cursor schema timers worker",
     "event",
     "publication readers records ring sse",
     "auth changes documents queries",
     "sealing session",
     "store",
     "registry reader writer",
-    "fanout polls sink",
+    "fanout history polls sink",
     "streams",
     "hub",
     "maintenance",
     "core",
     "handlers handlers.query",
     "handlers.base",
-    "handlers.operation handlers.publish handlers.sessions handlers.stream handlers.updates",
+    "handlers.history handlers.operation handlers.publish handlers.sessions handlers.stream handlers.updates",
     "app",
     "demo",
     "cli",
@@ -41,8 +41,8 @@ LEVEL = {module: level for level, line in enumerate(LEVELS) for module in line.s
 
 # No I/O, no clock, no event loop: time and randomness are arguments.
 PURE = {
-    "changes", "config", "cursor", "errors", "event", "interval", "publication", "records", "ring", "sealing", "sse",
-    "timers",
+    "changes", "conditional", "config", "cursor", "errors", "event", "interval", "publication", "records", "ring",
+    "sealing", "sse", "timers",
 }  # fmt: skip
 IMPURE_PACKAGES = {
     "asyncio", "concurrent", "http", "logging", "multiprocessing", "select", "selectors", "signal", "socket", "sqlite3",

@@ -85,6 +85,15 @@ def test_an_address_that_is_taken_is_refused_with_one_line(tmp_path):
         assert f"port {server.port}" in second.stderr
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_a_server_on_all_addresses_answers_on_both_families(tmp_path, address):
+    with ServerProcess(tmp_path, "--host", "::") as server:
+        reader, writer = await asyncio.open_connection(address, server.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        assert (await reader.readline()) == b"HTTP/1.1 200 OK\r\n"
+        writer.close()
+
+
 def database_of(path, version=schema.VERSION, application=schema.APPLICATION_ID):
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE mine (x)")

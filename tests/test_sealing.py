@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtserver.changes import Create, Delete, Describe, Gate, Remove, Sealed, Trim
+from rtserver.changes import Create, Delete, Describe, Gate, Remove, Rename, Sealed, Trim
 from rtserver.cursor import encode_id, parse_cursor
 from rtserver.errors import IdempotencyMismatch, SessionClosed, SessionNotFound, SessionPaused
 from rtserver.event import format_timestamp
@@ -22,6 +22,7 @@ from tests.builders import (
     SECOND_US,
     change,
     error_of,
+    in_memory,
     keyed,
     message,
     note,
@@ -114,21 +115,64 @@ def test_sessions_in_one_batch_are_numbered_apart():
 )
 def test_time_moves_on_by_at_least_a_microsecond(last_us, expected_us):
     """P8: also when the clock stands still, and when it has stepped back by an hour."""
-    (sealed,) = seal(change(record(last_sequence=1, last_timestamp_us=last_us), note()))
+    (sealed,) = seal(change(in_memory(last_sequence=1, last_timestamp_us=last_us, updated_at_us=0), note()))
 
     assert times(sealed) == [expected_us]
 
 
 def test_events_of_one_moment_are_a_microsecond_apart():
     """P8."""
-    row = record()
+    row = in_memory()
     sealed = seal(change(row, note(), note()), change(row, note()), now_us=NOW_US + 5)
 
     assert times(*sealed) == [NOW_US + 5, NOW_US + 6, NOW_US + 7]
 
 
+def second(number: float) -> int:
+    """Return a moment by its seconds after `NOW_US`, which is the start of a second."""
+    return NOW_US + round(number * SECOND_US)
+
+
+@pytest.mark.parametrize(
+    ("newest", "now", "latest", "expected"),
+    [
+        (0.2, 0.3, 0.3, 0.3),  # an ordinary clock
+        (0.2, 0.3, 0.999999, 0.3),  # stepped back, but what was sent by then was at most the second it is in
+        (0.2, 0.3, 1, 1),  # the clock has been where a 304 may be given to what was sent
+        (0.2, 0.3, 3600, 1),
+        (0.2, 1.1, 3600, 1.1),  # past that already
+        (0.999999, 0.1, 1, 1),
+        (0.2, 0.2, 0.2, 0.200001),
+    ],
+)
+def test_what_comes_after_the_clock_stepped_back_is_past_every_last_modified(newest, now, latest, expected):
+    """P8, and DESIGN 4.6: no date that was sent may hide it."""
+    row = in_memory(last_sequence=1, last_timestamp_us=second(newest))
+    _, (sealed,) = seal_all([change(row, note())], {}, second(now), second(latest))
+
+    assert times(sealed) == [second(expected)]
+
+
+def test_a_session_from_the_store_goes_on_past_what_may_have_been_sent_before():
+    """DESIGN 4.6: an earlier process may have seen a later clock."""
+    row = record(last_sequence=1, last_timestamp_us=second(0.2))
+
+    assert times(*seal(change(row, note()), now_us=second(0.3))) == [second(1)]
+    assert times(*seal(change(row, note()), now_us=second(1.3))) == [second(1.3)]
+
+
+@pytest.mark.parametrize("edit", [Describe(None, b'{"a":1}'), Rename(person())], ids=["metadata", "name"])
+def test_an_edit_without_an_event_is_past_every_last_modified_too(edit):
+    """DESIGN 4.6."""
+    row = in_memory(last_sequence=1, last_timestamp_us=second(0.2), updated_at_us=second(0.4))
+    _, (sealed, following) = seal_all([change(row, edit=edit), change(row, note())], {}, second(0.3), second(1))
+
+    assert sealed.moment_us == second(1)
+    assert times(following) == [second(1) + 1]
+
+
 def test_id_holds_what_the_event_has():
-    (sealed,) = seal(change(record(last_sequence=6), note()), now_us=NOW_US + 5)
+    (sealed,) = seal(change(in_memory(last_sequence=6), note()), now_us=NOW_US + 5)
     (event,) = sealed.events
 
     assert event.id == encode_id(NOW_US + 5, EPOCH, 7)
@@ -177,7 +221,7 @@ def test_whatever_the_clock_does_sequences_have_no_holes_and_times_only_grow(bat
 
 
 def test_answer_lists_the_events_and_where_the_session_ends():
-    row = record(last_sequence=6)
+    row = in_memory(last_sequence=6)
 
     (sealed,) = seal(change(row, note(), message("x", "m1")), now_us=NOW_US + 5)
 
@@ -538,7 +582,7 @@ def test_session_created_without_events_ends_at_its_zero_cursor():
 
 
 def test_edit_happens_when_its_event_does():
-    row = record(last_sequence=1, last_timestamp_us=NOW_US + SECOND_US)
+    row = in_memory(last_sequence=1, last_timestamp_us=NOW_US + SECOND_US)
 
     (sealed,) = seal(change(row, note(), gate=Gate.SERVER, edit=Remove("alice")))
 

@@ -32,6 +32,7 @@ from tests.builders import (
     Database,
     HandWorker,
     change,
+    in_memory,
     keyed,
     message,
     note,
@@ -153,7 +154,7 @@ async def test_publish_whose_commit_failed_is_never_shown_and_its_number_is_free
 
 async def test_writer_asks_the_clock_for_each_batch(desk):
     """P8."""
-    there = session()
+    there = in_memory()
     (first,) = await desk.outcomes(desk.writer.submit(change(there, note())))
     desk.clock.now_us += SECOND_US
     (second,) = await desk.outcomes(desk.writer.submit(change(there, note())))

@@ -59,10 +59,7 @@ def plant(defect: Defect, package: Path) -> None:
     file = package / defect.file
     text = file.read_text()
     assert text.count(defect.before) == 1, f"{defect.file} has {defect.before!r} {text.count(defect.before)} times"
-    text = text.replace(defect.before, defect.after)
-    if "_HEADS" in defect.after:
-        text += "\n\n_HEADS: dict = {}\n"
-    file.write_text(text)
+    file.write_text(text.replace(defect.before, defect.after))
 
 
 if __name__ == "__main__":
