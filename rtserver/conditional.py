@@ -1,10 +1,10 @@
 """Conditional requests: what validates an answer, and when a client has it already (RFC 9110 section 13, DESIGN 4.6).
 
-A ``Last-Modified`` has one second of resolution and must never hide an event.  Let M be the start of the second *after*
-the newest change.  Sent is the earlier of M and ``Date``; a 304 is given only to a date that M itself is not later than.
-So a client that was answered within the second of the newest change asks again once, and what comes later in that second
-reaches it.  That M moves past everything sent before, also when the system's clock stepped back, is `rtserver.sealing`'s
-part: it does not number an event below it.
+A ``Last-Modified`` has one second of resolution and must never hide an event.  Let M be the start of the second
+*after* the newest change.  Sent is the earlier of M and ``Date``; a 304 is given only to a date that M itself is not
+later than.  So a client that was answered within the second of the newest change asks again once, and what comes later
+in that second reaches it.  That M moves past everything sent before, also when the system's clock stepped back, is the
+part of `rtserver.sealing`: it numbers no event below it.
 
 No I/O, no clock, no event loop.
 """
@@ -34,6 +34,7 @@ class Validators(NamedTuple):
     etag: str
     last_modified_at: int
     settled_at: int | None
+    date_at: int  # when the answer was made
 
 
 def settled_us(newest_us: int) -> int:
@@ -51,7 +52,8 @@ def validate(
     """
     settled_at = settled_us(newest_us) // SECOND_US
     last_modified_at = settled_at if page_end_us is None else page_end_us // SECOND_US
-    return Validators(etag, min(last_modified_at, now_us // SECOND_US), settled_at=None if by_etag_only else settled_at)
+    date_at = now_us // SECOND_US
+    return Validators(etag, min(last_modified_at, date_at), None if by_etag_only else settled_at, date_at)
 
 
 def make_etag(*facts: object) -> str:
@@ -59,9 +61,7 @@ def make_etag(*facts: object) -> str:
     return f'W/"{hashlib.blake2b(repr(facts).encode(), digest_size=12).hexdigest()}"'
 
 
-def is_not_modified(
-    validators: Validators, now_us: int, *, if_none_match: list[str], if_modified_since: list[str]
-) -> bool:
+def is_not_modified(validators: Validators, if_none_match: list[str], if_modified_since: list[str]) -> bool:
     """Say whether the client has the answer already (RFC 9110 section 13.2.2); the lists are the headers as sent.
 
     A tag wins over a date, even where it does not match.  A date that is malformed, sent twice or later than now is
@@ -72,7 +72,7 @@ def is_not_modified(
     if len(if_modified_since) != 1 or validators.settled_at is None:
         return False
     since = parse_http_date(if_modified_since[0])
-    return since is not None and validators.settled_at <= since <= now_us // SECOND_US
+    return since is not None and validators.settled_at <= since <= validators.date_at
 
 
 def _matches(etag: str, field: str) -> bool:

@@ -12,9 +12,11 @@ from typing import Any
 
 import msgspec
 from tornado.http1connection import HTTP1Connection
+from tornado.httputil import format_timestamp
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
 from rtserver.auth import Authenticator, Principal
+from rtserver.conditional import Validators, is_not_modified, make_etag, validate
 from rtserver.config import Config
 from rtserver.errors import (
     Internal,
@@ -225,6 +227,31 @@ class BaseHandler(RequestHandler):
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
         self.finish(body)
+
+    def answer_if_changed(self, document: Any, session: Session) -> None:
+        """Answer with a document about a session, or with 304 if the client has it."""
+        body = _encode(document)
+        self.set_header("Cache-Control", "no-cache, private")
+        validators = validate(
+            make_etag(body),
+            session.modified_at_us,
+            self.hub.clock(),
+            # A removal that the disk has not taken yet has no time.
+            by_etag_only=bool(session.unsaved_removals),
+        )
+        if not self.is_fresh(validators):
+            self.answer_json(body)
+
+    def is_fresh(self, validators: Validators) -> bool:
+        """Send the validators, and say whether the client has this answer already: then it is a 304 (DESIGN 4.6)."""
+        self.set_header("ETag", validators.etag)
+        self.set_header("Date", format_timestamp(validators.date_at))
+        self.set_header("Last-Modified", format_timestamp(validators.last_modified_at))
+        headers = self.request.headers
+        if is_not_modified(validators, headers.get_list("If-None-Match"), headers.get_list("If-Modified-Since")):
+            self.set_status(304)
+            return True
+        return False
 
     def compute_etag(self) -> str | None:
         # Tornado would hash every answer and send 304 on its own; validators here have rules (DESIGN 4.6).

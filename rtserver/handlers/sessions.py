@@ -50,7 +50,8 @@ class OneSession(SessionHandler):
     service_methods = frozenset({"PATCH", "DELETE"})
 
     async def get(self, *path: str) -> None:
-        self.answer(self.hub.document(await self.session()))
+        session = await self.session()
+        self.answer_if_changed(self.hub.document(session), session)
 
     async def patch(self, *path: str) -> None:
         body = parse_object(self.body())
@@ -74,7 +75,8 @@ class Participants(SessionHandler):
         people = sorted(session.participants.values(), key=lambda person: person.participant_id)
         following = [person.document() for person in people if person.participant_id > after]
         page = following[:limit]
-        self.answer({"participants": page, **page_end(len(following) > limit, page, "participantId")})
+        end = page_end(len(following) > limit, page, "participantId")
+        self.answer_if_changed({"participants": page, **end}, session)
 
 
 class OneParticipant(SessionHandler):
