@@ -1,9 +1,9 @@
 """A session's messages backwards, and single events: what was said before a reader came (DESIGN 4.2).
 
-The same ring and store that `rtserver.reader` reads forwards.  A page names the session's end of the moment in which the
-ring was looked at: every message up to it is on this page or an older one, and a reader that follows from it on any tier
-gets exactly what came later.  Below the ring the store is searched one bounded step at a time, and of one request only
-so far (P4); why there is no index on messages: docs/decisions/history.rst.
+The same ring and store that `rtserver.reader` reads forwards.  A page names the session's end of the moment in which
+the ring was looked at: every message up to it is on this page or an older one, and a reader that follows from it on any
+tier gets exactly what came later.  Below the ring the store is searched one bounded step at a time, and for one request
+only so far (P4); why there is no index on messages: docs/decisions/history.rst.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rtserver.cursor import Edge, Start, encode_id
+from rtserver.cursor import Cursor, Start, encode_id
 from rtserver.event import Event
 from rtserver.queries import Queries
 from rtserver.reader import Gap, Reader
@@ -32,8 +32,9 @@ MAX_STEPS = 50
 class HistoryPage:
     """Messages, newest first.  ``next`` is the cursor before which the following page begins, None if there is none.
 
-    ``last_event_id`` and ``last_timestamp_us`` are the session's end when this was read; ``newest_us`` is the time of
-    the newest event on the page.  With ``reset`` there was no such place in this session (P3).
+    ``last_event_id`` and ``last_timestamp_us`` are the session's end when this was read, and ``is_trimmed`` says that
+    its beginning is gone.  ``newest_us`` is the time of the newest event on the page, or of ``next`` on one without.
+    With ``reset`` there was no such place in this session (P3).
     """
 
     messages: list[Event]
@@ -41,6 +42,7 @@ class HistoryPage:
     last_event_id: str
     last_timestamp_us: int
     newest_us: int
+    is_trimmed: bool
     reset: dict[str, Any] | None = None
 
     @property
@@ -74,7 +76,7 @@ class History:
             else:
                 fields = await self._reader.reset_fields(session, place)
                 end_us = session.last_timestamp_us
-                return HistoryPage([], None, session.last_event_id, end_us, end_us, reset=fields)
+                return HistoryPage([], None, fields["lastEventId"], end_us, end_us, False, reset=fields)
         # From here to the first step in the store nothing is awaited: end and ring are of one moment.
         last_event_id, end_us = session.last_event_id, session.last_timestamp_us
         if sequence is None:
@@ -89,11 +91,12 @@ class History:
             last_event_id,
             end_us,
             found.messages[0].timestamp_us if found.messages else place_us or end_us,
+            is_trimmed=session.trimmed_sequence > 0,
         )
 
     async def event(self, session: Session, place: Start) -> Event | None:
         """Return one event, or None if it is not, or not any more, in this life of this session."""
-        if isinstance(place, Edge) or session.judge(place) is not None:
+        if not isinstance(place, Cursor) or session.judge(place) is not None:
             return None
         event = session.ring.get(place.sequence)
         if event is None:

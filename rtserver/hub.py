@@ -28,7 +28,6 @@ from rtserver.clock import Clock
 from rtserver.cursor import MAX_EPOCH, Start
 from rtserver.documents import features, session_document
 from rtserver.errors import (
-    EventNotFound,
     Forbidden,
     NotAParticipant,
     ParticipantNotFound,
@@ -331,17 +330,12 @@ class Hub:
         self._check_still(principal, session)
         return page
 
-    async def event(self, principal: Principal, session_id: str, place: Start) -> Event:
-        """Return one event.  Raises `EventNotFound`."""
+    async def event(self, principal: Principal, session_id: str, place: Start) -> Event | None:
+        """Return one event, or None if the session does not have it (`History.event`)."""
         session = await self.session_for(principal, session_id)
         with self.using(session):
             event = await self._history.event(session, place)
         self._check_still(principal, session)
-        if event is None:
-            raise EventNotFound(
-                "the session has no event with this id: it was trimmed, is of an earlier session with the same name, "
-                "or never was"
-            )
         return event
 
     def _check_still(self, principal: Principal, session: Session) -> None:

@@ -32,6 +32,8 @@ METHODS = {
     "/sessions/s/participants/alice": {"PUT", "DELETE"},
     "/sessions/s/leave": {"POST"},
     "/sessions/s/events": {"GET", "HEAD", "POST"},
+    "/sessions/s/events/1": {"GET", "HEAD"},
+    "/sessions/s/messages": {"GET", "HEAD"},
     "/sessions/s/updates": {"GET", "HEAD"},
     "/health/realtime": {"GET", "HEAD"},
     "/healthz": {"GET", "HEAD"},
@@ -62,6 +64,8 @@ SESSION_ROUTES = [
     Route("POST", "/leave"),
     Route("POST", "/events", MESSAGE),
     Route("GET", "/events"),
+    Route("GET", "/events/1"),
+    Route("GET", "/messages"),
     Route("GET", "/updates?timeout=0"),
 ]
 

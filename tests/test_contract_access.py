@@ -33,6 +33,8 @@ TABLE = [
     ("POST", "/sessions/s/events", {"type": "ai_progress", "data": {"status": "x"}}, (202, 202, 403, 403)),
     ("POST", "/sessions/s/events", {"type": "custom", "data": {}}, (201, 201, 403, 403)),
     ("GET", "/sessions/s/events", None, (200, 200, 200, 403)),
+    ("GET", "/sessions/s/events/1", None, (200, 200, 200, 403)),
+    ("GET", "/sessions/s/messages", None, (200, 200, 200, 403)),
     ("GET", "/sessions/s/updates?timeout=0", None, (204, 204, 204, 403)),
     ("GET", "/health/realtime", None, (200, 200, 200, 200)),
     ("GET", "/healthz", None, (200, 200, 200, 200)),
