@@ -122,7 +122,7 @@ class Server:
             if isinstance(error, RequestError):
                 raise StartRefused(f"cannot use the database in {self.config.data_dir}: {error.detail}") from None
             raise
-        self._core.maintenance.start()
+        self._core.start()
         self._http = HTTPServer(
             Api(routes(self.config.base_path), self.hub, authenticator, self.config),
             idle_connection_timeout=IDLE_CONNECTION_SECONDS,

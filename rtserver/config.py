@@ -139,6 +139,15 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
     ),
     "Polls": (
         Setting("poll_timeout", 30, "seconds", "how long a long poll may wait", low=1, high=120),
+        Setting("poll_interval_min", 3, "seconds", "how often clients poll a lively session", low=1, high=3600),
+        Setting("poll_interval_default", 5, "seconds", "and one of which nothing is known", low=1, high=3600),
+        Setting("poll_interval_max", 10, "seconds", "and one that is silent, or on a busy server", low=1, high=3600),
+        Setting(
+            "critical_types",
+            ("session_status_changed", "ai_response_ready"),
+            "list",
+            "types of events that come first within a page of a short poll",
+        ),
         Setting("poll_retry_after", 5, "seconds", "Retry-After of a long poll without news"),
     ),
     "Process": (
@@ -216,6 +225,11 @@ def _check_together(config: Config) -> None:
     if config.max_event_bytes > config.max_body_bytes:
         raise ConfigRefused(
             f"max_event_bytes is {config.max_event_bytes}; it must be at most max_body_bytes, {config.max_body_bytes}"
+        )
+    if not config.poll_interval_min <= config.poll_interval_default <= config.poll_interval_max:
+        raise ConfigRefused(
+            f"poll_interval_min, _default and _max are {config.poll_interval_min}, {config.poll_interval_default} and "
+            f"{config.poll_interval_max}; each must be at most the next"
         )
     for origin in config.cors_origins:
         if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):

@@ -14,7 +14,9 @@ from rtserver.config import Config
 from rtserver.documents import features
 from rtserver.history import History
 from rtserver.hub import Hub
+from rtserver.interval import PollIntervals
 from rtserver.maintenance import Maintenance, Retention
+from rtserver.pace import Pace
 from rtserver.polls import Polls
 from rtserver.queries import Queries
 from rtserver.reader import Reader
@@ -32,9 +34,16 @@ class Core:
     """A hub on an open database: `open`, then `close`."""
 
     def __init__(
-        self, hub: Hub, maintenance: Maintenance, store: Store, queries: Queries, workers: list[Worker]
+        self,
+        hub: Hub,
+        maintenance: Maintenance,
+        pace: Pace,
+        store: Store,
+        queries: Queries,
+        workers: list[Worker],
     ) -> None:
         self.hub = hub
+        self._pace = pace
         self.maintenance = maintenance
         self._store = store
         self._queries = queries
@@ -61,14 +70,17 @@ class Core:
         store: Store = await store_worker.call(lambda: Store(connect(False), config.durability, die))
         trouble = await store_worker.call(store.begin_life)
         queries: Queries = await query_worker.call(lambda: Queries(connect(True)))
-        reader = Reader(query_worker, queries, config.replay_step, config.replay_step_bytes)
+        reader = Reader(query_worker, queries, watch, config.replay_step, config.replay_step_bytes)
+        pace = Pace(
+            PollIntervals(config.poll_interval_min, config.poll_interval_default, config.poll_interval_max), watch
+        )
         hub = Hub(
             writer=lambda show: Writer(store_worker, store, watch, show, config.max_pending_bytes),
             registry=Registry(query_worker, queries, config.max_sessions, config.ring_events, config.ring_bytes),
             reader=reader,
             history=History(query_worker, queries, reader, config.replay_step, config.replay_step_bytes),
             streams=Streams(reader, _stream_settings(config, max_streams), watch, rng),
-            polls=Polls(reader, config.max_waiting_polls),
+            polls=Polls(reader, config.max_waiting_polls, watch, pace),
             query_worker=query_worker,
             queries=queries,
             last_number=await query_worker.call(queries.last_number),
@@ -89,10 +101,16 @@ class Core:
             session_idle_seconds=config.session_idle,
             max_ring_bytes=config.max_ring_bytes,
         )
-        return cls(hub, maintenance, store, queries, [store_worker, query_worker])
+        return cls(hub, maintenance, pace, store, queries, [store_worker, query_worker])
+
+    def start(self) -> None:
+        """Begin what goes on in the background."""
+        self.maintenance.start()
+        self._pace.start()
 
     async def close(self) -> None:
         """Finish what was accepted and leave the database at rest; the workers stay usable."""
+        self._pace.close()
         await self.maintenance.close()
         await self.hub.close()
         await self._query_worker.call(self._queries.close)

@@ -48,7 +48,22 @@ class Cursor(NamedTuple):
     is_foreign: bool = False
 
 
-Start = Cursor | Edge
+class Since(NamedTuple):
+    """A point in time a reader presented: it wants what came after, strictly."""
+
+    text: str
+    timestamp_us: int
+
+
+class Identity(NamedTuple):
+    """What an id of this server holds."""
+
+    timestamp_us: int
+    epoch: int
+    sequence: int
+
+
+Start = Cursor | Since | Edge
 
 
 def encode_id(timestamp_us: int, epoch: int, sequence: int) -> str:
@@ -56,6 +71,13 @@ def encode_id(timestamp_us: int, epoch: int, sequence: int) -> str:
     milliseconds, micros = divmod(timestamp_us, 1000)
     digits = f"{milliseconds << 80 | micros << 64 | _VERSION_AND_VARIANT | epoch << SEQUENCE_BITS | sequence:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def decode_id(id: str) -> Identity:
+    """Return what `encode_id` put into ``id``."""
+    cursor = _decode(id)
+    assert cursor.timestamp_us is not None and cursor.epoch is not None, f"{id} is not an id of this server"
+    return Identity(cursor.timestamp_us, cursor.epoch, cursor.sequence)
 
 
 def parse_cursor(text: str, name: str) -> Start:

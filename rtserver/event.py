@@ -62,6 +62,7 @@ class Transient(NamedTuple):
 
     @property
     def item(self) -> bytes:
+        """The state as polls carry it; like those of events, its data come last."""
         return b'{"type":"%b","timestamp":"%b","data":%b}' % (
             self.type.encode(),
             format_timestamp(self.timestamp_us).encode(),

@@ -6,12 +6,14 @@ A waiting poll is a coroutine; it reads by the same `Reader` as streams do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from rtserver.errors import Draining, NotAParticipant, Overloaded, SessionNotFound, TokenExpired
+from rtserver.event import Event, Transient
+from rtserver.pace import Pace
 from rtserver.reader import Gap, Reader
 from rtserver.readers import Poll
 from rtserver.records import Status
@@ -23,10 +25,17 @@ PROGRESS_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a poll says.  ``items`` are JSON objects; an answer that says nothing (`is_empty`) is a 204."""
+    """What a poll says; one without anything to say (`is_empty`) is the 204 of a long poll.
+
+    ``newest_us`` is the time of the session's newest event, ``poll_interval_seconds`` after how long it is worth asking
+    again.
+    """
 
     cursor: str
-    items: list[bytes] = field(default_factory=list)
+    newest_us: int
+    poll_interval_seconds: int
+    events: list[Event] = field(default_factory=list)
+    states: list[Transient] = field(default_factory=list)
     has_more: bool = False
     is_closed: bool = False
     is_replaced: bool = False
@@ -34,15 +43,18 @@ class Answer:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.items or self.is_closed or self.reset)
+        return not (self.events or self.states or self.is_closed or self.reset)
 
 
 class Polls:
     """Answers polls; ``waiting`` counts those that wait now, at most ``max_waiting`` (P4)."""
 
-    def __init__(self, reader: Reader, max_waiting: int) -> None:
+    def __init__(self, reader: Reader, max_waiting: int, clock: Callable[[], int], pace: Pace) -> None:
+        """``clock`` gives microseconds since 1970; ``pace`` runs while there are polls."""
         self.waiting = 0
         self._reader = reader
+        self._clock = clock
+        self._pace = pace
         self._max_waiting = max_waiting
         self._loop = asyncio.get_running_loop()
         self._open: dict[Poll, None] = {}
@@ -63,23 +75,29 @@ class Polls:
             if isinstance(location, Gap):
                 return await self._reset(session, location)
             after, cursor = location
+            has_lingered = False
             while True:
                 page = await self._reader.read(session, after, poll.types, poll.limit)
                 self._check(session, poll, expires_at)
                 if isinstance(page, Gap):
                     return await self._reset(session, page)
+                is_at_end = page.sequence == session.last_sequence
+                is_closed = is_at_end and session.status is Status.CLOSED
+                states = self._states(session, poll)
+                if page.events and not (has_lingered or is_closed or poll.is_replaced or page.has_more):
+                    # What comes in the same burst comes in the same answer.
+                    has_lingered = await self._linger(poll, expires_at)
+                    if has_lingered:
+                        continue
                 if page.sequence != after:
                     after, cursor = page.sequence, page.cursor
-                is_at_end = after == session.last_sequence
-                is_closed = is_at_end and session.status is Status.CLOSED
-                items = [event.item for event in page.events] + self._progress(session, poll)
-                if items or is_closed:
-                    return Answer(cursor, items, page.has_more, is_closed)
+                if page.events or states or is_closed:
+                    return self._answer(session, cursor, page.events, states, page.has_more, is_closed)
                 if poll.is_replaced:
-                    return Answer(cursor, is_replaced=True)
+                    return self._answer(session, cursor, is_replaced=True)
                 if is_at_end:
                     if self._loop.time() >= deadline:
-                        return Answer(cursor)
+                        return self._answer(session, cursor)
                     await self._wait(poll, min(deadline, expires_at))
 
     def announce(self, session: Session, *, has_events: bool, has_progress: bool) -> None:
@@ -159,23 +177,40 @@ class Polls:
         finally:
             self.waiting -= 1
 
+    async def _linger(self, poll: Poll, expires_at: float) -> bool:
+        """Let a poll with news wait its little while longer; False if it has none."""
+        if poll.linger_seconds <= 0 or self._is_draining:
+            return False
+        until = min(self._loop.time() + poll.linger_seconds, expires_at)
+        while self._loop.time() < until and poll.error is None and not poll.is_replaced:
+            await self._wait(poll, until)
+        return True
+
     async def _reset(self, session: Session, gap: Gap) -> Answer:
         fields = await self._reader.reset_fields(session, gap)
-        return Answer(fields["lastEventId"], reset=fields)
+        return self._answer(session, fields["lastEventId"], reset=fields)
+
+    def _answer(self, session: Session, cursor: str, *page: Any, **facts: Any) -> Answer:
+        return Answer(cursor, session.last_timestamp_us, self._pace.poll_interval(session), *page, **facts)
 
     def _tell_progress(self, session: Session) -> None:
         session.progress_timer = None
         self.announce(session, has_events=False, has_progress=True)
 
-    def _progress(self, session: Session, poll: Poll) -> list[bytes]:
-        """Return the latest AI progress published since the poll began, if it is time to tell it."""
-        if not poll.with_progress or not (poll.types is None or "ai_progress" in poll.types):
+    def _states(self, session: Session, poll: Poll) -> list[Transient]:
+        """Return the passing states that this poll is shown now (DESIGN 4.6, 4.7).
+
+        A long poll: the latest AI progress published since it began, if it is time to tell it.
+        """
+        if poll.states_after_us is not None:
+            shown = {"ai_progress", "typing_indicator"} if poll.wants_typing else {"ai_progress"}
+            states = [s for s in session.current_states(self._clock()) if s.timestamp_us > poll.states_after_us]
+        elif poll.with_progress:
+            shown = {"ai_progress"}
+            states = [p.event for p in session.passing.values() if p.live_index > poll.live_index]
+        else:
             return []
-        return [
-            passing.event.item
-            for passing in session.passing.values()
-            if passing.event.type == "ai_progress" and passing.live_index > poll.live_index
-        ]
+        return [s for s in states if s.type in shown and (poll.types is None or s.type in poll.types)]
 
 
 def _draining() -> Draining:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from rtserver.cursor import Edge, Start, encode_id
+from rtserver.clock import Clock
+from rtserver.cursor import Cursor, Edge, Since, Start, encode_id
 from rtserver.event import Event
 from rtserver.queries import Queries
 from rtserver.session import Session
@@ -45,8 +46,9 @@ class Page(NamedTuple):
 class Reader:
     """Reads from ring and store; ``step_events`` and ``step_bytes`` bound one step."""
 
-    def __init__(self, worker: Worker, queries: Queries, step_events: int, step_bytes: int) -> None:
+    def __init__(self, worker: Worker, queries: Queries, clock: Clock, step_events: int, step_bytes: int) -> None:
         self._worker = worker
+        self._clock = clock
         self._queries = queries
         self._step_events = step_events
         self._step_bytes = step_bytes
@@ -58,7 +60,9 @@ class Reader:
         if start is Edge.EARLIEST:
             cursor = encode_id(session.trimmed_timestamp_us, session.epoch, session.trimmed_sequence)
             return Location(session.trimmed_sequence, cursor)
-        assert not isinstance(start, Edge)
+        if isinstance(start, Since):
+            return await self._locate_since(session, start)
+        assert isinstance(start, Cursor)
         reason = session.judge(start)
         timestamp_us = None
         if reason is None:
@@ -71,6 +75,24 @@ class Reader:
             return Gap(reason, start.text)
         assert timestamp_us is not None
         return Location(start.sequence, encode_id(timestamp_us, session.epoch, start.sequence))
+
+    async def _locate_since(self, session: Session, since: Since) -> Location | Gap:
+        reason = session.judge_since(since, self._clock())
+        if reason is not None:
+            return Gap(reason, since.text)
+        sequence = session.sequence_at(since.timestamp_us)
+        if sequence is None:
+            first, last = session.trimmed_sequence + 1, session.ring.evicted_through
+            sequence = await self._worker.call(
+                self._queries.sequence_at, session.number, since.timestamp_us, first, last
+            )
+        timestamp_us = session.timestamp_of(sequence)
+        if timestamp_us is None:
+            timestamp_us = await self._worker.call(self._queries.timestamp_of, session.number, sequence)
+        if timestamp_us is None or sequence < session.trimmed_sequence:
+            # Retention came in between.
+            return Gap(ResetReason.TRIMMED, since.text)
+        return Location(sequence, encode_id(timestamp_us, session.epoch, sequence))
 
     def read_ring(self, session: Session, after: int, types: Types = None, limit: int | None = None) -> Page | None:
         """Return what follows ``after`` without waiting, or None if the ring does not reach back that far."""

@@ -101,11 +101,14 @@ class Poll:
     """One long or short poll, from its request to its answer.
 
     ``client_id`` names the client within its participant: a newer poll of the same client replaces an older one.
+    ``linger_seconds`` is how much longer a poll that has waited gathers news, for clients far away.  A short poll has
+    ``states_after_us``: it is shown the passing states published after that moment, typing with ``wants_typing``.
     """
 
     __slots__ = (
-        "client_id", "error", "expires_in_seconds", "is_participant", "is_replaced", "limit", "live_index", "start",
-        "subject", "timeout_seconds", "types", "with_progress", "_future",
+        "client_id", "error", "expires_in_seconds", "is_participant", "is_replaced", "limit", "linger_seconds",
+        "live_index", "start", "states_after_us", "subject", "timeout_seconds", "types", "wants_typing",
+        "with_progress", "_future",
     )  # fmt: skip
 
     def __init__(
@@ -119,6 +122,9 @@ class Poll:
         limit: int,
         types: frozenset[str] | None = None,
         client_id: str | None = None,
+        linger_seconds: float = 0,
+        states_after_us: int | None = None,
+        wants_typing: bool = False,
     ) -> None:
         self.start = start
         self.subject = subject
@@ -128,6 +134,9 @@ class Poll:
         self.limit = limit
         self.types = types
         self.client_id = client_id
+        self.linger_seconds = linger_seconds
+        self.states_after_us = states_after_us
+        self.wants_typing = wants_typing
         self.live_index = 0  # of the session when the poll began
         self.with_progress = False
         self.is_replaced = False

@@ -13,6 +13,7 @@ No I/O, no clock, no event loop: the caller appends, the caller asks.
 
 from __future__ import annotations
 
+import bisect
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
@@ -61,6 +62,13 @@ class Ring:
             return self._events[sequence - self.evicted_through - 1]
         return None
 
+    def sequence_at(self, timestamp_us: int) -> int | None:
+        """Return the sequence of the newest event kept that is not later, or None if that lies before the window."""
+        if not self._events or timestamp_us < self._events[0].timestamp_us:
+            return None
+        # Times strictly increase with sequences (P8).
+        return self.evicted_through + bisect.bisect_right(self._events, timestamp_us, key=lambda e: e.timestamp_us)
+
     def after(self, sequence: int, limit: int | None = None) -> list[Event]:
         """Return up to ``limit`` events that come after ``sequence``, which must not lie before the window."""
         assert sequence >= self.evicted_through, "these events were evicted; the store has them"
@@ -73,7 +81,7 @@ class Ring:
         return list(islice(self._events, start, None if limit is None else start + limit))
 
     def before(self, sequence: int) -> Iterator[Event]:
-        """Return the events kept that come before ``sequence``, newest first; to be read before anything is appended."""
+        """Return the events kept that come before ``sequence``, newest first; to be read at once, while they are."""
         return islice(reversed(self._events), max(0, self.last + 1 - sequence), None)
 
     def evict_through(self, sequence: int) -> None:

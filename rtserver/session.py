@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from rtserver.changes import Create, Delete, Describe, Join, Remove, Rename, Sealed, Trim
-from rtserver.cursor import Cursor, encode_id
+from rtserver.cursor import Cursor, Since, encode_id
 from rtserver.event import TRANSIENT_SECONDS, Event, Transient
+from rtserver.interval import Activity
 from rtserver.readers import Poll, Stream
 from rtserver.records import Participant, SessionRecord
 from rtserver.ring import Ring
@@ -65,6 +66,7 @@ class Session:
         self.unsaved_removals: set[str] = set()
         self.pins = 0  # coroutines that hold this object across an await
         self.last_used_at = 0.0
+        self.activity = Activity()
         self.floor_us = record.floor_us
         # One edit of participants or status at a time, so that each sees what the one before has done.
         self.editing = asyncio.Lock()
@@ -121,6 +123,23 @@ class Session:
             return ResetReason.TRIMMED
         return None
 
+    def judge_since(self, since: Since, now_us: int) -> ResetReason | None:
+        """Say why a reader cannot go on from a point in time, or None if it can (DESIGN 4.6)."""
+        # After the clock stepped back, the newest event may be later than now.
+        if since.timestamp_us > max(now_us, self.last_timestamp_us):
+            return ResetReason.AHEAD
+        if self.trimmed_sequence and since.timestamp_us < self.trimmed_timestamp_us:
+            return ResetReason.TRIMMED
+        return None
+
+    def sequence_at(self, timestamp_us: int) -> int | None:
+        """Return the sequence of the newest event that is not later, where memory knows it."""
+        if timestamp_us >= self.last_timestamp_us:
+            return self.last_sequence
+        if timestamp_us <= self.trimmed_timestamp_us:
+            return self.trimmed_sequence
+        return self.ring.sequence_at(timestamp_us)
+
     def timestamp_of(self, sequence: int) -> int | None:
         """Return the time of an event that is in memory, or on one of the edges the row remembers."""
         if sequence == self.last_sequence:
@@ -148,6 +167,7 @@ class Session:
             self.ring.append(event)
             self.last_sequence = event.sequence
             self.last_timestamp_us = event.timestamp_us
+            self.activity.note(event.timestamp_us)
             self._announce(event)
         for state in sealed.transients:
             self._announce(state)

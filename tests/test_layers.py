@@ -17,15 +17,15 @@ PACKAGE = Path(__file__).parent.parent / "rtserver"
 LEVELS = (
     "rtserver",
     "errors interval",
-    "clock conditional config cursor schema timers worker",
+    "clock conditional config cursor schema timers timestamps worker",
     "event",
     "publication readers records ring sse",
     "auth changes documents queries",
     "sealing session",
     "store",
-    "registry reader writer",
+    "pace registry reader writer",
     "fanout history polls sink",
-    "streams",
+    "streams updates",
     "hub",
     "maintenance",
     "core",
@@ -42,7 +42,7 @@ LEVEL = {module: level for level, line in enumerate(LEVELS) for module in line.s
 # No I/O, no clock, no event loop: time and randomness are arguments.
 PURE = {
     "changes", "conditional", "config", "cursor", "errors", "event", "interval", "publication", "records", "ring",
-    "sealing", "sse", "timers",
+    "sealing", "sse", "timers", "timestamps",
 }  # fmt: skip
 IMPURE_PACKAGES = {
     "asyncio", "concurrent", "http", "logging", "multiprocessing", "select", "selectors", "signal", "socket", "sqlite3",

@@ -9,7 +9,7 @@ import pytest
 from rtserver.changes import Sealed
 from rtserver.cursor import Edge, encode_id
 from rtserver.reader import Gap, Location, Reader
-from tests.builders import EPOCH, Database, HandWorker, change, note
+from tests.builders import EPOCH, Clock, Database, HandWorker, change, note
 
 STEP_EVENTS = 4
 
@@ -19,7 +19,7 @@ class Desk:
 
     def __init__(self, database: Database) -> None:
         self.worker = HandWorker()
-        self.reader = Reader(self.worker, database.queries, STEP_EVENTS, 1 << 20)
+        self.reader = Reader(self.worker, database.queries, Clock(), STEP_EVENTS, 1 << 20)
 
     async def do(self, awaitable):
         """Return what the reader returns; every call to the store is done when it comes."""

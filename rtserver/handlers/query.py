@@ -72,8 +72,8 @@ class Query:
             raise Malformed(f"eventTypes has {len(types)} types; at most {MAX_TYPES} are allowed")
         return frozenset(check_type(type.strip(" "), "eventTypes") for type in types)
 
-    def start(self) -> Start:
-        """Return where to begin: the header, else ``lastEventId``, else ``from``, else now.
+    def start(self, default: Start = Edge.NOW) -> Start:
+        """Return where to begin: the header, else ``lastEventId``, else ``from``, else ``default``.
 
         The header is the newest: EventSource sends it when it comes back to an old URL (DESIGN 4.4).
         """
@@ -86,7 +86,7 @@ class Query:
             parse_cursor(cursor, "lastEventId") if cursor else None,
             parse_edge(edge) if edge is not None else None,
         ]
-        return next((place for place in places if place is not None), Edge.NOW)
+        return next((place for place in places if place is not None), default)
 
     def header(self, name: str) -> str | None:
         """Return a header that may be there once."""
@@ -94,6 +94,11 @@ class Query:
         if len(values) > 1:
             raise Malformed(f"the header {name} is given {len(values)} times; give it once")
         return _clean(values[0].strip(), name) if values else None
+
+    def hint(self, name: str) -> str:
+        """Return a header that is to be ignored when it is malformed, or an empty string."""
+        values = self._request.headers.get_list(name)
+        return values[0].strip() if len(values) == 1 else ""
 
 
 def _clean(value: str, name: str) -> str:

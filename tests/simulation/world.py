@@ -84,10 +84,8 @@ class Client:
 
     def take(self, answer: Any) -> None:
         """Take in a poll's answer."""
-        for item in answer.items:
-            event = json.loads(item)
-            if "id" in event:
-                self.saw(event["id"], event["type"], event["data"])
+        for event in answer.events:
+            self.saw(event.id, event.type, json.loads(event.data))
         if answer.reset is not None:
             self._told_of_gap(answer.reset["reason"], answer.cursor)
         self.cursor = answer.cursor
