@@ -52,6 +52,6 @@ $(VENV)/run.done: setup.py tools/venv.sh
 
 $(VENV)/test.done: setup.py tools/venv.sh tools/system-packages.sh
 	tools/venv.sh $(VENV) $(PYTHON)
-	tools/system-packages.sh strace curl
+	tools/system-packages.sh strace curl iproute2
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@ $(VENV)/run.done

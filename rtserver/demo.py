@@ -141,6 +141,10 @@ INTRODUCTION = textwrap.dedent("""\
 
       curl -i -H "Authorization: Bearer $TOKEN" "$URL/updates?timeout=20"
 
+    Short polling: what there was in the last minute, and how soon it is worth asking again
+
+      curl -i -H "Authorization: Bearer $TOKEN" "$URL/updates?since=$(date -u -d '1 minute ago' +%FT%TZ)"
+
     Say something as Alice, and watch it arrive
 
       curl -H "Authorization: Bearer $TOKEN" "$URL/events" \\

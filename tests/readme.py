@@ -29,17 +29,30 @@ def blocks() -> list[str]:
     return ["\n".join(line[4:] for line in block.splitlines()).strip() + "\n" for block in found]
 
 
-def run_session(directory: Path, port: int | None = None) -> list[str]:
+def run_session(
+    directory: Path,
+    port: int | None = None,
+    *,
+    shell: tuple[str, ...] = ("bash",),
+    inside: str | None = None,
+    env: dict[str, str] | None = None,
+) -> list[str]:
     """Paste the blocks one after the other into a shell in ``directory``; return what each has shown.
 
-    With ``port`` the session uses that one instead of its own, which may be taken.
+    With ``port`` the session uses that one instead of its own, which may be taken.  ``inside`` is what the shell calls
+    the directory, where that is something else.
     """
     marker = "--- end of block ---"
     script = "".join(f"{block}\necho '{marker}'\n" for block in blocks())
     if port is not None:
         script = script.replace("8081", str(port))
     pasted = subprocess.run(
-        ["bash"], input=script, cwd=directory, capture_output=True, text=True, timeout=120, env=environment()
+        shell,
+        input=f"cd {inside or directory}\n{script}",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=env or environment(),
     )
     shown = pasted.stdout.split(marker + "\n")
     assert len(shown) == len(blocks()) + 1, (pasted.stdout, pasted.stderr)

@@ -201,7 +201,7 @@ def test_the_demo_prints_lines_that_work(tmp_path):
         curls = [line for line in lines if line.startswith("curl")]
         assert len(set_up) == 2 and len(curls) >= 4
         for curl, expected in zip(
-            curls, ("event: connected", "200 OK", "lastEventId", "participantCount"), strict=True
+            curls, ("event: connected", "200 OK", "Poll-Interval", "lastEventId", "participantCount"), strict=True
         ):
             script = "\n".join([*set_up, curl.replace("curl ", "curl -sS -m 4 ", 1)])
             shown = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20)
