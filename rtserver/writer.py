@@ -53,6 +53,7 @@ class Writer:
         self._max_pending_bytes = max_pending_bytes
         self._pending: deque[Waiting] = deque()
         self._flight: asyncio.Task[None] | None = None
+        self._sealed_at_us: int | None = None  # of the batch that is on its way to the disk
 
     def submit(self, change: Change) -> asyncio.Future[Sealed]:
         """Put a change into the next batch; the future has its outcome, or the `RequestError` that refused it.
@@ -71,6 +72,16 @@ class Writer:
         if self._flight is None:
             self._flight = asyncio.get_running_loop().create_task(self._fly())
         return future
+
+    @property
+    def shown_until_us(self) -> int:
+        """The time until which everything that has happened is visible.
+
+        That is now, or when the batch was numbered that is on its way to the disk: what it holds will have happened
+        then, and an answer that was dated later would hide it from who asks again by date (DESIGN 4.6).
+        """
+        now_us = self._clock()
+        return now_us if self._sealed_at_us is None else min(self._sealed_at_us, now_us)
 
     async def flush(self) -> None:
         """Return when everything submitted so far has been answered."""
@@ -99,6 +110,7 @@ class Writer:
             log.exception("a change could not be written")
             results = [Internal("the change could not be written; the server's log has the cause")]
         self._settle(batch, results)
+        self._sealed_at_us = None
 
     def _take(self) -> list[Waiting]:
         """Take from the front what fits into one batch; always at least one change."""
@@ -115,8 +127,9 @@ class Writer:
     async def _write(self, changes: list[Change]) -> list[Result]:
         if not any(change.needs_disk for change in changes):
             return self._seal_in_memory(changes)
+        now_us = self._sealed_at_us = self._clock()
         try:
-            results = await self._worker.call(self._store.commit, changes, self._clock(), self._clock.latest_us)
+            results = await self._worker.call(self._store.commit, changes, now_us, self._clock.latest_us)
         except (StorageFull, StorageFailing) as error:
             if self.trouble is None:
                 log.error("publishing fails: %s", error.detail)

@@ -681,6 +681,37 @@ async def test_a_date_does_not_vouch_for_what_came_while_history_was_read(start_
     assert again.status == 200 and contents(again.json) == ["meanwhile", "first"]
 
 
+@pytest.mark.parametrize(
+    "path", ["/sessions/s/messages", "/sessions/s", "/sessions/s/updates?since=2026-03-01T00:00:00Z"]
+)
+async def test_a_date_does_not_vouch_for_what_is_on_its_way_to_the_disk(start_server, monkeypatch, path):
+    """P1, 4.6: it has its time already, and is seen when it is durable: here in the next second."""
+    api, clock = await at(start_server, monkeypatch)
+    await api.publish("first")
+    second = clock[0].replace(microsecond=0)
+    worker, sealed, disk = api.hub.writer._worker, asyncio.Event(), asyncio.Event()
+    call = worker.call
+
+    async def slow(function, *arguments):
+        sealed.set()
+        await disk.wait()
+        return await call(function, *arguments)
+
+    monkeypatch.setattr(worker, "call", lambda *arguments: asyncio.ensure_future(slow(*arguments)))
+    clock[0] += timedelta(microseconds=300_000)
+    publishing = asyncio.ensure_future(api.publish("second"))
+    await sealed.wait()
+    clock[0] = second + timedelta(seconds=1)
+    seen = await api.get(path, who="alice")
+    disk.set()
+    published = await publishing
+
+    clock[0] += timedelta(seconds=10)
+    again = await api.get(path, who="alice", headers={"If-Modified-Since": seen.headers["last-modified"]})
+    assert published["timestamp"].startswith("2026-03-01T12:00:00.7")
+    assert again.status == 200 and again.json["lastEventId"] == published["id"] != seen.json["lastEventId"]
+
+
 async def test_a_page_with_more_is_dated_by_its_newest_message(start_server, monkeypatch):
     """4.6: a date taken from it can never hide the following page, nor a new event."""
     api, clock = await at(start_server, monkeypatch)

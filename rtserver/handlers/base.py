@@ -240,7 +240,7 @@ class BaseHandler(RequestHandler):
         validators = validate(
             make_etag(body),
             session.modified_at_us,
-            self.hub.clock(),
+            self.hub.writer.shown_until_us,
             # A removal that the disk has not taken yet has no time.
             by_etag_only=bool(session.unsaved_removals),
         )

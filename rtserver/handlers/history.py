@@ -24,7 +24,7 @@ class Messages(SessionHandler):
         text = self.query.text("before")
         before = parse_cursor(text, "before") if text else None
         # Before the reading, which may take a while: a date must not vouch for what came in the meantime.
-        now_us = self.hub.clock()
+        now_us = self.hub.writer.shown_until_us
         page = await self.hub.history(self.principal, self.session_id, before, limit)
         # To be asked for every time: membership can end, and the session's end moves with every event.
         self.set_header("Cache-Control", "no-cache, private")
@@ -39,7 +39,7 @@ class OneEvent(SessionHandler):
         except Malformed as error:
             # Like any other id in a path that cannot be one: the address names nothing.
             raise EventNotFound(error.detail) from None
-        now_us = self.hub.clock()
+        now_us = self.hub.writer.shown_until_us
         event = await self.hub.event(self.principal, self.session_id, place)
         if event is None:
             raise EventNotFound(

@@ -130,7 +130,7 @@ class Updates(SessionHandler):
         return validate(
             etag,
             answer.newest_us,
-            self.hub.clock(),
+            self.hub.writer.shown_until_us,
             page_end_us=page_end_us,
             # Passing states have no place in a date.
             by_etag_only=self.wants_typing or bool(answer.states),
