@@ -1,4 +1,7 @@
-"""``GET /api/sessions/{id}/messages`` and ``.../events/{eventId}``: what was said before (DESIGN 4.2)."""
+"""``GET /api/sessions/{id}/messages`` and ``.../events/{eventId}``: what was said before (DESIGN 4.2).
+
+What the contract leaves open is decided in docs/decisions/history.rst.
+"""
 
 from __future__ import annotations
 
