@@ -238,8 +238,8 @@ def _check_together(config: Config) -> None:
 
 def _read_duration(found: object) -> float | None:
     if isinstance(found, str) and (match := _DURATION.fullmatch(found)):
-        number = float(match[1]) * _DURATION_SECONDS[match[2]]
-        return int(number) if number.is_integer() else number
+        found = float(match[1]) * _DURATION_SECONDS[match[2]]
+        found = int(found) if found.is_integer() else found
     return _number(found)
 
 

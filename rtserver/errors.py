@@ -9,7 +9,7 @@
         * `Malformed`                400
         * `Unauthorized`             401
             * `InvalidToken`
-            * `TokenExpired`
+                * `TokenExpired`
         * `Forbidden`                403
             * `NotAParticipant`
         * `NotFound`                 404

@@ -66,6 +66,10 @@ class Draft:
         return b'%b,"timestamp":"%b"}' % (self.data[:-1], format_timestamp(timestamp_us).encode())
 
 
+# What the server's timestamp adds to data.
+TIMESTAMP_BYTES = len(Draft("", b"{x}", "", wants_timestamp=True).data_at(0)) - len(b"{x}")
+
+
 @dataclass(frozen=True, slots=True)
 class RequestKey:
     """An idempotency key of one sender, with the fingerprint of the body it was used for."""
@@ -193,7 +197,8 @@ class _Drafter:
             whole["timestamp"] = data["timestamp"]
         # A made-up id needs no memory: nobody can repeat it.
         key = _digest("message", participant_id, named) if named else None
-        return Draft("message_added", self._bytes(whole, at), participant_id, wants_timestamp, key)
+        added = TIMESTAMP_BYTES if wants_timestamp else 0
+        return Draft("message_added", self._bytes(whole, at, added), participant_id, wants_timestamp, key)
 
     def _transient(self, type: str, data: dict[str, Any], at: str) -> Draft:
         name, kind, words = _TRANSIENT_FIELDS[type]
@@ -209,10 +214,12 @@ class _Drafter:
             return self.subject
         return check_name(named, f"{at}data.participantId")
 
-    def _bytes(self, data: dict[str, Any], at: str) -> bytes:
+    def _bytes(self, data: dict[str, Any], at: str, added: int = 0) -> bytes:
+        """Return the data as they are stored; ``added`` bytes come to them when the event is numbered."""
         encoded = _encode(data)
-        if len(encoded) > self.max_event_bytes:
-            raise TooLarge(f"{at}data has {len(encoded)} bytes; at most {self.max_event_bytes} are allowed")
+        size = len(encoded) + added
+        if size > self.max_event_bytes:
+            raise TooLarge(f"{at}data has {size} bytes; at most {self.max_event_bytes} are allowed")
         return encoded
 
 

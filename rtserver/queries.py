@@ -89,15 +89,7 @@ class Queries:
 
     def read(self, number: int, epoch: int, after: int, through: int, limit: int, max_bytes: int) -> list[Event]:
         """Return up to ``limit`` events with ``after < sequence <= through``, ending early past ``max_bytes``."""
-        events = []
-        cursor = self._connection.execute(READ_EVENTS, (number, after, through, limit))
-        for sequence, timestamp_us, type, data in cursor:
-            events.append(Event(epoch, sequence, timestamp_us, type, data.encode()))
-            max_bytes -= len(data)
-            if max_bytes <= 0:
-                break
-        cursor.close()
-        return events
+        return self._events(READ_EVENTS, (number, after, through, limit), epoch, max_bytes)
 
     def read_back(
         self, number: int, epoch: int, type: str, first: int, before: int, limit: int, max_bytes: int
@@ -106,15 +98,22 @@ class Queries:
 
         Ends early past ``max_bytes``.
         """
-        events: list[Event] = []
-        cursor = self._connection.execute(READ_BACK, (number, first, before, type, limit))
-        for sequence, timestamp_us, type, data in cursor:
-            events.append(Event(epoch, sequence, timestamp_us, type, data.encode()))
-            max_bytes -= len(data)
-            if len(events) == limit or max_bytes <= 0:
-                cursor.close()
-                return Back(events, sequence)
-        return Back(events, first)
+        events = self._events(READ_BACK, (number, first, before, type, limit), epoch, max_bytes)
+        has_ended_early = len(events) == limit or sum(len(event.data) for event in events) >= max_bytes
+        return Back(events, events[-1].sequence if has_ended_early else first)
+
+    def _events(self, statement: str, parameters: tuple[Any, ...], epoch: int, max_bytes: int) -> list[Event]:
+        """Return the rows of a statement as events, up to the one with which they have ``max_bytes``."""
+        events = []
+        rows = self._connection.execute(statement, parameters)
+        for sequence, timestamp_us, type, data in rows:
+            encoded = data.encode()
+            events.append(Event(epoch, sequence, timestamp_us, type, encoded))
+            max_bytes -= len(encoded)
+            if max_bytes <= 0:
+                break
+        rows.close()
+        return events
 
     def timestamp_of(self, number: int, sequence: int) -> int | None:
         """Return the time of one event in microseconds, or None if it is not kept."""

@@ -66,6 +66,10 @@ class SessionRecord:
         return max(self.last_timestamp_us, self.updated_at_us)
 
     @property
+    def is_deleted(self) -> bool:
+        return False  # a row that is gone has no record
+
+    @property
     def floor_us(self) -> int:
         """Before which nothing may happen any more, for one who knows the row alone.
 

@@ -9,6 +9,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
 
 from rtserver.errors import Overloaded, SessionExists
 from rtserver.queries import Queries
@@ -16,6 +17,10 @@ from rtserver.records import Participant, SessionRecord
 from rtserver.ring import Ring
 from rtserver.session import Session
 from rtserver.worker import Worker
+
+
+class _Abandoned(Exception):
+    """A session did not arrive, for a reason that is not the session's."""
 
 
 class Registry:
@@ -31,6 +36,7 @@ class Registry:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         # Sessions being loaded or created: whoever asks meanwhile waits for the same object.
         self._arriving: dict[str, asyncio.Future[Session | None]] = {}
+        self._creating: set[str] = set()  # which of them have a place kept, because they are not in the store yet
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -44,13 +50,22 @@ class Registry:
 
     async def get(self, session_id: str) -> Session | None:
         """Return the session, from the store if need be, or None if there is no such session."""
-        session = self._sessions.get(session_id)
-        if session is not None:
-            session.last_used_at = self._loop.time()
-            self._sessions.move_to_end(session_id)
-            return session
-        if session_id in self._arriving:
-            return await asyncio.shield(self._arriving[session_id])
+        while True:
+            session = self._sessions.get(session_id)
+            if session is not None:
+                session.last_used_at = self._loop.time()
+                self._sessions.move_to_end(session_id)
+                return session
+            arriving = self._arriving.get(session_id)
+            if arriving is None:
+                break
+            try:
+                if await asyncio.shield(arriving) is None:
+                    return None
+            except _Abandoned:
+                # Whoever was to bring it met trouble of its own; that says nothing about the session.
+                pass
+            # A turn of the loop has passed since it arrived, in which it may have been dropped again: look.
         with self._arrival(session_id) as arrived:
             found = await self._worker.call(self._queries.load, session_id)
             session = self.add(*found) if found else None
@@ -59,22 +74,37 @@ class Registry:
 
     @contextmanager
     def _arrival(self, session_id: str) -> Iterator[asyncio.Future[Session | None]]:
-        """Have others wait for a session while it arrives; without a result it did not."""
+        """Have others wait for a session while it arrives; without a result they see to it themselves."""
         arrived = self._arriving[session_id] = self._loop.create_future()
         try:
             yield arrived
         finally:
             del self._arriving[session_id]
             if not arrived.done():
-                arrived.set_result(None)
+                arrived.set_exception(_Abandoned())
+                arrived.exception()  # nobody may have waited, and that is no mistake
 
     async def reserve(self, session_id: str) -> AbstractContextManager[asyncio.Future[Session | None]]:
         """Return the name for a session about to be created.  Raises `SessionExists`."""
         while await self.get(session_id) is None:
             # Somebody else may have begun to load or create it while we waited.
             if session_id not in self._arriving:
-                return self._arrival(session_id)
+                return self._creation(session_id)
         raise SessionExists(f"there is a session {session_id!r} already; choose another id, or use that one")
+
+    @contextmanager
+    def _creation(self, session_id: str) -> Iterator[asyncio.Future[Session | None]]:
+        """An arrival that has a place in memory before it is there."""
+        self._creating.add(session_id)
+        try:
+            with self._arrival(session_id) as arrived:
+                try:
+                    yield arrived
+                finally:
+                    if not arrived.done():
+                        arrived.set_result(None)  # it was looked for before, and was not there
+        finally:
+            self._creating.discard(session_id)
 
     def build(self, record: SessionRecord, participants: list[Participant]) -> Session:
         """Return a session that is not yet in memory for others; its ring begins at its end."""
@@ -83,7 +113,7 @@ class Registry:
 
     def add(self, record: SessionRecord, participants: list[Participant]) -> Session:
         """Build a session and take it into memory.  Raises `Overloaded` if that is full of sessions in use."""
-        self.make_room()
+        self._fit(len(self._creating) + 1)
         session = self.build(record, participants)
         self.admit(session)
         return session
@@ -93,16 +123,22 @@ class Registry:
         assert session.session_id not in self._sessions, "two objects for one session"
         session.last_used_at = self._loop.time()
         self._sessions[session.session_id] = session
+        self._creating.discard(session.session_id)
 
     def make_room(self) -> None:
-        """Drop the least recently used session nobody uses, if memory is full.  Raises `Overloaded` if all are used."""
-        if len(self._sessions) < self._max_sessions:
+        """See to it that there is room for all that are being created.  Raises `Overloaded` if there cannot be."""
+        self._fit(len(self._creating))
+
+    def _fit(self, count: int) -> None:
+        """Drop sessions that nobody uses, the least recently used first, until ``count`` more fit into memory."""
+        excess = len(self._sessions) + count - self._max_sessions
+        if excess <= 0:
             return
-        for session in self._sessions.values():
-            if session.is_idle:
-                self.discard(session)
-                return
-        raise Overloaded(f"{len(self._sessions)} sessions are in use; at most {self._max_sessions} can be", 5)
+        idle = list(islice((session for session in self._sessions.values() if session.is_idle), excess))
+        if len(idle) < excess:
+            raise Overloaded(f"{len(self._sessions)} sessions are in use; at most {self._max_sessions} can be", 5)
+        for session in idle:
+            self.discard(session)
 
     def discard(self, session: Session) -> None:
         if self._sessions.get(session.session_id) is session:

@@ -155,6 +155,8 @@ def check(path: Path) -> None:
         return
     if not header.startswith(_MAGIC) or len(header) < _HEADER_BYTES:
         raise DataDirectoryRefused(f"{path} is not an SQLite database; it was left untouched")
+    if _is_blank(header):
+        return  # a first start that was killed between its first statements
     # The header first: opening the file with SQLite might already write beside it.
     _check_marks(path, int.from_bytes(header[68:72], "big"), int.from_bytes(header[60:64], "big"))
     try:
@@ -165,6 +167,12 @@ def check(path: Path) -> None:
     except sqlite3.Error as error:
         raise DataDirectoryRefused(f"{path} cannot be read as a database ({error}); it was left untouched") from None
     _check_marks(path, *marks)
+
+
+def _is_blank(header: bytes) -> bool:
+    """Whether a database has never held anything: one page, never in WAL mode, marked by nobody."""
+    page_count, marks = header[28:32], header[60:64] + header[68:72]
+    return page_count == (1).to_bytes(4, "big") and marks == bytes(8) and header[18:20] == b"\1\1"
 
 
 def _check_marks(path: Path, application_id: int, version: int) -> None:

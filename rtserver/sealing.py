@@ -87,6 +87,7 @@ class Batch:
                 session.last_timestamp_us,
                 session.modified_at_us,
                 session.floor_us,
+                session.is_deleted,
             )
             if isinstance(change.edit, Create):
                 # createdAt, which the zero cursor holds

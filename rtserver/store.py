@@ -108,7 +108,8 @@ class Store:
         server say so (P3) instead of using a number twice; where that cannot be written, this raises.  Elsewhere a
         disk that takes nothing is returned as the trouble it is: what is stored can be read all the same.
         """
-        row = self._connection.execute(GET_FACT, (CLEAN_END,)).fetchone()
+        with self._translating():
+            row = self._connection.execute(GET_FACT, (CLEAN_END,)).fetchone()
         may_have_lost = row is not None and row[0] == "no: normal"
         try:
             with self._transaction():
@@ -174,7 +175,8 @@ class Store:
 
     def sweep_doomed(self, limit: int) -> bool:
         """Remove up to ``limit`` rows of a deleted session; True if there may be more."""
-        row = self._connection.execute(NEXT_DOOMED).fetchone()
+        with self._translating():
+            row = self._connection.execute(NEXT_DOOMED).fetchone()
         if row is None:
             return False
         with self._transaction():

@@ -145,6 +145,9 @@ class Writer:
         except (StorageFull, StorageFailing) as error:
             # The log goes on growing where there is space for it; publishing tells when there is none.
             log.warning("the write-ahead log could not be copied: %s", error.detail)
+        except Exception:
+            # A defect; what waits for the next batch must not wait for ever.
+            log.exception("the write-ahead log could not be copied")
 
     def recovered(self) -> None:
         """The disk has taken a write."""
@@ -168,7 +171,8 @@ class Writer:
             except Exception as error:
                 # A defect; it must not leave the neighbours without an answer.
                 log.exception("a committed change could not be shown")
-                future.set_exception(error)
+                if not future.cancelled():
+                    future.set_exception(error)
             else:
                 if not future.cancelled():
                     future.set_result(result)

@@ -54,7 +54,6 @@ def test_every_class_of_the_module_is_in_the_tree():
     assert classes == {RTServerError, *descendants(RTServerError)}
 
 
-@pytest.mark.xfail(strict=True, reason="TokenExpired is drawn beside InvalidToken and is a kind of it")
 def test_docstring_draws_the_tree_as_it_is():
     real = [("RTServerError", None)]
     real += [(kind.__name__, kind.__base__.__name__) for kind in descendants(RTServerError)]

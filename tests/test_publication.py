@@ -367,9 +367,6 @@ def test_spaces_between_the_data_do_not_count():
     assert publish(body, limit=1000).drafts[0].data == b'{"a":1}'
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the timestamp that the server adds is not counted: 42 bytes over the limit pass"
-)
 def test_what_the_server_fills_in_counts_too():
     """P4: the event that is stored and sent keeps the limit, timestamp and all."""
     whole = len(publish(message(messageId="m1")).drafts[0].data_at(NOW_US))

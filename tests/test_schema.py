@@ -222,11 +222,6 @@ def test_start_that_was_killed_with_its_mark_in_the_file_is_completed(tmp_path):
         assert_completed(path)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=DataDirectoryRefused,
-    reason="auto_vacuum is written before application_id and apart from it: killed in between, no start succeeds again",
-)
 def test_start_that_was_killed_at_any_statement_is_completed(tmp_path):
     """P1."""
     for path in killed_starts(tmp_path):

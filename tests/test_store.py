@@ -533,9 +533,6 @@ def test_trouble_of_the_disk_is_told_from_a_defect_and_from_a_failed_sync(unluck
         assert "what SQLite says" not in raised.value.detail
 
 
-@pytest.mark.xfail(
-    strict=True, raises=sqlite3.OperationalError, reason="their first statement is outside of what is translated"
-)
 @pytest.mark.parametrize("method", ["begin_life", "sweep_doomed"])
 def test_trouble_of_the_disk_while_looking_first_is_told_alike(unlucky, method):
     store, _, fail = unlucky
@@ -807,7 +804,6 @@ def test_reading_stops_when_it_has_its_bytes_and_gives_at_least_one_event(databa
     assert len(database.queries.read(session.number, session.epoch, 0, 100, 100, max_bytes)) == count
 
 
-@pytest.mark.xfail(strict=True, reason="characters are counted instead of bytes: up to four times as much is read")
 def test_reading_counts_bytes_and_not_characters(database):
     """P4."""
     session = database.create()

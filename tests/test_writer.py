@@ -331,10 +331,6 @@ async def test_publisher_that_gave_up_on_a_refused_change_disturbs_nobody(desk):
     assert sequences(sealed) == [1]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="set_exception on a cancelled future raises: the neighbours are never answered, nor their bytes given back",
-)
 async def test_publisher_that_gave_up_on_a_change_that_cannot_be_shown_disturbs_nobody(desk):
     broken, other = session(), session(number=2, session_id="other")
     broken.apply = None
@@ -350,16 +346,7 @@ async def test_publisher_that_gave_up_on_a_change_that_cannot_be_shown_disturbs_
 
 @pytest.mark.parametrize(
     "is_in_flight",
-    [
-        False,
-        pytest.param(
-            True,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="a deletion counts in its own batch only: what waits for the next is stored and acknowledged",
-            ),
-        ),
-    ],
+    [False, True],
 )
 async def test_publish_behind_a_deletion_is_refused(desk, is_in_flight):
     """P7: and nothing is left on the disk of a session that nobody can reach."""
@@ -633,9 +620,6 @@ async def test_checkpoint_that_fails_is_said_and_publishing_goes_on(roomy_desk, 
     assert "could not be copied: the disk is full" in caplog.text
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an unexpected error of a checkpoint ends the writer's task: who waits is not answered"
-)
 async def test_checkpoint_that_is_broken_does_not_leave_publishers_without_an_answer(roomy_desk):
     there = session()
     first = roomy_desk.writer.submit(enough_for_a_checkpoint(there))
