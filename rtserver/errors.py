@@ -33,7 +33,7 @@
         * `StorageFull`              507
 
 A type per thing a caller can act on.  Messages say what was found and what is allowed, and never hold a
-secret.  The translation to a response stands once, in ``handlers/base.py``.
+secret.  The translation to a response stands once, in ``handlers/problem.py``.
 """
 
 from __future__ import annotations

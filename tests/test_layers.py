@@ -29,7 +29,7 @@ LEVELS = (
     "hub",
     "maintenance",
     "core",
-    "handlers handlers.query",
+    "handlers handlers.body handlers.cors handlers.problem handlers.query",
     "handlers.base",
     "handlers.history handlers.operation handlers.publish handlers.sessions handlers.stream handlers.updates",
     "app",

@@ -1,4 +1,4 @@
-"""What all handlers share: the order of checks, problem documents, CORS and bodies (DESIGN 4).
+"""What all handlers share: the order of checks, and the frame of every answer (DESIGN 4).
 
 Order: route and method, 401, 403 and 404, 413 and 415, then the handler's own 400 and 409.
 """
@@ -6,7 +6,6 @@ Order: route and method, 401, 403 and 404, 413 and 415, then the handler's own 4
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Awaitable
 from typing import Any
 
@@ -18,16 +17,10 @@ from tornado.web import Application, HTTPError, RequestHandler, stream_request_b
 from rtserver.auth import Authenticator, Principal
 from rtserver.conditional import Validators, is_not_modified, make_etag, validate
 from rtserver.config import Config
-from rtserver.errors import (
-    Internal,
-    Malformed,
-    MethodNotAllowed,
-    NotFound,
-    RequestError,
-    TooLarge,
-    Unauthorized,
-    UnsupportedEncoding,
-)
+from rtserver.errors import MethodNotAllowed, NotFound, RequestError, Unauthorized
+from rtserver.handlers import problem
+from rtserver.handlers.body import RequestBody
+from rtserver.handlers.cors import cors_headers, preflight_headers
 from rtserver.handlers.query import Query
 from rtserver.hub import Hub, require_service
 from rtserver.session import Session
@@ -36,17 +29,6 @@ log = logging.getLogger(__name__)
 access_log = logging.getLogger("rtserver.access")
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-ALLOWED_HEADERS = (
-    "Accept, Authorization, Cache-Control, Content-Encoding, Content-Type, Idempotency-Key, If-Modified-Since, "
-    "If-None-Match, Last-Event-ID, RTT, Save-Data"
-)
-EXPOSED_HEADERS = (
-    "Allow, Date, ETag, Idempotency-Replayed, Last-Event-ID, Last-Modified, Location, Poll-Interval, Poll-Replaced, "
-    "Retry-After, WWW-Authenticate"
-)
-PREFLIGHT_SECONDS = 7200
-# A body that is refused is still read, so that the client gets to see why; this much of it.
-MAX_DISCARDED_BYTES = 64 << 20
 
 _encode = msgspec.json.Encoder().encode
 
@@ -74,9 +56,7 @@ class BaseHandler(RequestHandler):
     application: Api
 
     def initialize(self) -> None:
-        self._chunks: list[bytes] = []
-        self._received = 0
-        self._is_refused = False
+        self._body = RequestBody(self.request.headers, self.config.max_body_bytes)
 
     @property
     def hub(self) -> Hub:
@@ -90,7 +70,7 @@ class BaseHandler(RequestHandler):
         try:
             await self._check()
         except RequestError as error:
-            if self._is_worth_reading():
+            if self._body.is_worth_reading:
                 self._refuse_after_reading(error)
             else:
                 raise
@@ -106,18 +86,16 @@ class BaseHandler(RequestHandler):
         if self.request.method in self.service_methods:
             require_service(self.principal)
         await self.authorize()
-        self._check_body_head()
-
-    def _is_worth_reading(self) -> bool:
-        """Whether a refused request should be read to its end: answering before that costs the connection."""
-        is_asked_for = "Expect" in self.request.headers  # RFC 9110 section 10.1.1: then it has not been sent yet
-        return not is_asked_for and self._content_length() <= MAX_DISCARDED_BYTES
+        connection = self.request.connection
+        if isinstance(connection, HTTP1Connection):
+            connection.set_max_body_size(self._body.transfer_limit)
+        self._body.check_head()
 
     def _refuse_after_reading(self, error: RequestError) -> None:
         def refuse(*arguments: str) -> None:
             raise error
 
-        self._is_refused = True
+        self._body.is_refused = True
         setattr(self, str(self.request.method).lower(), refuse)
 
     def method_not_allowed(self) -> MethodNotAllowed:
@@ -147,9 +125,7 @@ class BaseHandler(RequestHandler):
         allowed = ", ".join([*self.allowed_methods(), "OPTIONS"])
         self.set_header("Allow", allowed)
         if "Access-Control-Request-Method" in self.request.headers:
-            self.set_header("Access-Control-Allow-Methods", allowed)
-            self.set_header("Access-Control-Allow-Headers", ALLOWED_HEADERS)
-            self.set_header("Access-Control-Max-Age", str(PREFLIGHT_SECONDS))
+            self._set_headers(preflight_headers(allowed))
         self.set_status(204)
 
     # Reading
@@ -163,38 +139,11 @@ class BaseHandler(RequestHandler):
         return Query(self.request)
 
     def data_received(self, chunk: bytes) -> None:
-        self._received += len(chunk)
-        if self._received <= self.config.max_body_bytes and not self._is_refused:
-            self._chunks.append(chunk)
+        self._body.take(chunk)
 
     def body(self) -> bytes:
         """Return the request's body, inflated.  Raises `TooLarge` and `Malformed`."""
-        limit = self.config.max_body_bytes
-        if self._received > limit:
-            raise TooLarge(f"the body has more than {limit} bytes; at most {limit} are allowed")
-        body = b"".join(self._chunks)
-        encoding = self._content_encoding()
-        return inflate(body, encoding, limit) if encoding != "identity" else body
-
-    def _check_body_head(self) -> None:
-        """Refuse by its headers a body that would be refused when it has come."""
-        limit, length = self.config.max_body_bytes, self._content_length()
-        connection = self.request.connection
-        if isinstance(connection, HTTP1Connection):
-            connection.set_max_body_size(max(MAX_DISCARDED_BYTES, limit + 1))
-        if length > limit:
-            raise TooLarge(f"the body has {length} bytes; at most {limit} are allowed")
-        if self._content_encoding() not in ("identity", "gzip", "deflate"):
-            raise UnsupportedEncoding(
-                f"Content-Encoding is {self._content_encoding()[:64]!r}; allowed are gzip, deflate and identity"
-            )
-
-    def _content_length(self) -> int:
-        length = self.request.headers.get("Content-Length", "")
-        return int(length) if length.isascii() and length.isdigit() else 0
-
-    def _content_encoding(self) -> str:
-        return self.request.headers.get("Content-Encoding", "identity").strip().lower() or "identity"
+        return self._body.read()
 
     # Answering
 
@@ -202,22 +151,14 @@ class BaseHandler(RequestHandler):
         self.set_header("Server", "rtserver")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
-        for name, value in self.cors_headers().items():
-            self.set_header(name, value)
+        self._set_headers(self.cors_headers())
 
     def cors_headers(self) -> dict[str, str]:
-        """Return the headers that let an allowed origin's page read the answer (Fetch standard, CORS protocol)."""
-        origins = self.config.cors_origins
-        if not origins:
-            return {}
-        origin = self.request.headers.get("Origin")
-        headers = {"Vary": "Origin"}
-        if origin is not None and (origin in origins or "*" in origins):
-            headers |= {
-                "Access-Control-Allow-Origin": origin if origin in origins else "*",
-                "Access-Control-Expose-Headers": EXPOSED_HEADERS,
-            }
-        return headers
+        return cors_headers(self.config.cors_origins, self.request.headers.get("Origin"))
+
+    def _set_headers(self, headers: dict[str, str]) -> None:
+        for name, value in headers.items():
+            self.set_header(name, value)
 
     def vary_on(self, name: str) -> None:
         """Say that the answer depends on this request header (RFC 9110 section 12.5.5)."""
@@ -263,34 +204,12 @@ class BaseHandler(RequestHandler):
         return None
 
     def write_error(self, status_code: int, **arguments: Any) -> None:
-        """Answer with a problem document (RFC 9457): the one place where errors become responses (P7)."""
-        error = self._as_request_error(arguments["exc_info"][1])
+        """Answer with a problem document."""
+        error = problem.as_request_error(arguments["exc_info"][1], self.method_not_allowed())
         self.set_status(error.status)
-        for name, value in error.headers().items():
-            self.set_header(name, value)
-        self.set_header("Content-Type", "application/problem+json")
-        self.finish(
-            _encode(
-                {
-                    "type": f"{self.config.base_path}/problems/{error.slug}",
-                    "title": error.title,
-                    "status": error.status,
-                    "detail": error.detail,
-                    "instance": self.request.path,
-                }
-            )
-        )
-
-    def _as_request_error(self, error: BaseException) -> RequestError:
-        """Return what the client is told of an exception; of a defect only that it is one."""
-        if isinstance(error, RequestError):
-            return error
-        if isinstance(error, HTTPError) and error.status_code < 500:
-            # Tornado's own, as for a method nobody knows.
-            if error.status_code == 405:
-                return self.method_not_allowed()
-            return Malformed("the address of the request is not valid")
-        return Internal("the server's log has the cause")
+        self._set_headers(error.headers())
+        self.set_header("Content-Type", problem.MEDIA_TYPE)
+        self.finish(problem.problem_body(error, self.config.base_path, self.request.path))
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
         if not isinstance(value, RequestError | HTTPError):
@@ -327,19 +246,3 @@ class UnknownRoute(BaseHandler):
 
     async def _check(self) -> None:
         raise NotFound(f"{self.request.path[:200]} is not an address of this server")
-
-
-def inflate(body: bytes, encoding: str, limit: int) -> bytes:
-    """Return an encoded body, at most ``limit`` bytes of it.  Raises `TooLarge` and `Malformed`."""
-    # 'deflate' means zlib (RFC 9110 section 8.4.1.2); some clients send it without the zlib header.
-    for window_bits in [47] if encoding == "gzip" else [15, -15]:
-        try:
-            inflater = zlib.decompressobj(window_bits)
-            inflated = inflater.decompress(body, limit + 1)
-        except zlib.error:
-            continue
-        if len(inflated) > limit:
-            raise TooLarge(f"the inflated body has more than {limit} bytes; at most {limit} are allowed")
-        if inflater.eof and not inflater.unused_data:
-            return inflated
-    raise Malformed(f"the body is not valid {encoding}")

@@ -1,0 +1,84 @@
+"""A request's body: refused by its head before it comes, kept as far as it is allowed, then inflated (DESIGN 4).
+
+Knows nothing of what a body means; the limit counts what it inflates to.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from tornado.httputil import HTTPHeaders
+
+from rtserver.errors import Malformed, TooLarge, UnsupportedEncoding
+
+ENCODINGS = ("identity", "gzip", "deflate")
+# A body that is refused is still read, so that the client gets to see why; this much of it.
+MAX_DISCARDED_BYTES = 64 << 20
+
+
+class RequestBody:
+    """The body of one request, at most ``limit`` bytes of it; once ``is_refused``, what comes is thrown away."""
+
+    def __init__(self, headers: HTTPHeaders, limit: int) -> None:
+        self._headers = headers
+        self._limit = limit
+        self._chunks: list[bytes] = []
+        self._received = 0
+        self.is_refused = False
+
+    @property
+    def transfer_limit(self) -> int:
+        """How many bytes the connection may let through before it gives up on the request."""
+        return max(MAX_DISCARDED_BYTES, self._limit + 1)
+
+    @property
+    def is_worth_reading(self) -> bool:
+        """Whether a refused request should be read to its end: answering before that costs the connection."""
+        is_asked_for = "Expect" in self._headers  # RFC 9110 section 10.1.1: then it has not been sent yet
+        return not is_asked_for and self._announced_bytes <= MAX_DISCARDED_BYTES
+
+    def check_head(self) -> None:
+        """Refuse by its headers a body that would be refused when it has come."""
+        if self._announced_bytes > self._limit:
+            raise TooLarge(f"the body has {self._announced_bytes} bytes; at most {self._limit} are allowed")
+        if self._encoding not in ENCODINGS:
+            raise UnsupportedEncoding(
+                f"Content-Encoding is {self._encoding[:64]!r}; allowed are gzip, deflate and identity"
+            )
+
+    def take(self, chunk: bytes) -> None:
+        self._received += len(chunk)
+        if self._received <= self._limit and not self.is_refused:
+            self._chunks.append(chunk)
+
+    def read(self) -> bytes:
+        """Return all of it, inflated.  Raises `TooLarge` and `Malformed`."""
+        if self._received > self._limit:
+            raise TooLarge(f"the body has more than {self._limit} bytes; at most {self._limit} are allowed")
+        body = b"".join(self._chunks)
+        return inflate(body, self._encoding, self._limit) if self._encoding != "identity" else body
+
+    @property
+    def _announced_bytes(self) -> int:
+        length = self._headers.get("Content-Length", "")
+        return int(length) if length.isascii() and length.isdigit() else 0
+
+    @property
+    def _encoding(self) -> str:
+        return self._headers.get("Content-Encoding", "identity").strip().lower() or "identity"
+
+
+def inflate(body: bytes, encoding: str, limit: int) -> bytes:
+    """Return an encoded body, at most ``limit`` bytes of it.  Raises `TooLarge` and `Malformed`."""
+    # 'deflate' means zlib (RFC 9110 section 8.4.1.2); some clients send it without the zlib header.
+    for window_bits in [47] if encoding == "gzip" else [15, -15]:
+        try:
+            inflater = zlib.decompressobj(window_bits)
+            inflated = inflater.decompress(body, limit + 1)
+        except zlib.error:
+            continue
+        if len(inflated) > limit:
+            raise TooLarge(f"the inflated body has more than {limit} bytes; at most {limit} are allowed")
+        if inflater.eof and not inflater.unused_data:
+            return inflated
+    raise Malformed(f"the body is not valid {encoding}")
