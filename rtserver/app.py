@@ -13,6 +13,7 @@ import random
 import resource
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -86,8 +87,10 @@ def die(reason: str) -> NoReturn:
 class Server:
     """One server: `start`, then `stop`."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, clock: Callable[[], int] = now_us) -> None:
+        """``clock`` gives microseconds since 1970."""
         self.config = config
+        self._clock = clock
         self.url = ""  # where it listens, once it does
 
     @property
@@ -110,7 +113,7 @@ class Server:
                 lambda read_only: schema.connect(database, read_only=read_only),
                 store_worker=self._workers[0],
                 query_worker=self._workers[1],
-                clock=now_us,
+                clock=self._clock,
                 rng=random.Random(),
                 max_streams=self._max_streams(),
                 die=die,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rtserver import config
-from rtserver.app import Server
+from rtserver.app import Server, now_us
 from rtserver.auth import Role, make_token, read_secret
 from tests.http import Connection, Response, SseStream, request
 
@@ -98,9 +98,9 @@ def start_server(io_loop, tmp_path):
     """Start servers with settings; the data directory is the same for each unless named, as for one that restarts."""
     running: list[Server] = []
 
-    async def start(**settings: Any) -> Api:
+    async def start(clock: Callable[[], int] = now_us, **settings: Any) -> Api:
         defaults = {"data_dir": str(tmp_path / "data"), "port": 0, "drain_seconds": 0}
-        server = Server(config.load(defaults | settings, environment={}))
+        server = Server(config.load(defaults | settings, environment={}), clock)
         await server.start()
         running.append(server)
         return Api(server)

@@ -17,7 +17,8 @@ from tests.process import ServerProcess
 from tests.readers import CONTROL, sequence_of, uid_of
 
 GONE = (asyncio.IncompleteReadError, ConnectionError)
-READER_TIERS = ("sse", "long-poll", "sse")
+READER_TIERS = ("sse", "long-poll", "short-poll")
+PAUSE_SECONDS = 0.01
 
 
 @dataclass
@@ -137,7 +138,7 @@ class CrashRun:
         """Read on from the reader's cursor until the server dies, or up to a sequence."""
         reader.began(sequence_of(self._cursors[reader]))
         try:
-            await (self._stream if tier == "sse" else self._poll)(server, reader, until)
+            await (self._stream(server, reader, until) if tier == "sse" else self._poll(server, tier, reader, until))
         except GONE:
             pass
 
@@ -151,19 +152,23 @@ class CrashRun:
                     reader.saw(sequence_of(event.id), event.id, uid_of(event.type, event.data))
                     self._cursors[reader] = event.id
 
-    async def _poll(self, server: ServerProcess, reader: ReaderLog, until: int | None) -> None:
+    async def _poll(self, server: ServerProcess, tier: str, reader: ReaderLog, until: int | None) -> None:
+        # Beside a cursor the moment does not count, but says that this is a short poll.
+        kind, name = ("since=1970-01-01T00:00:00Z&", "updates") if tier == "short-poll" else ("", "events")
         async with Connection(server.port) as connection:
             while not self._is_at(reader, until):
-                target = f"/api/sessions/s/updates?lastEventId={self._cursors[reader]}"
+                target = f"/api/sessions/s/updates?{kind}lastEventId={self._cursors[reader]}"
                 response = await connection.request("GET", target, server.headers("alice"))
                 if response.status != 200:
                     continue
                 if "reset" in response.json:
                     reset = response.json["reset"]
                     reader.told_of_gap(reset["reason"], sequence_of(reset["lastEventId"]))
-                for item in response.json["events"]:
+                for item in sorted(response.json[name], key=lambda item: item["sequence"]):
                     reader.saw(item["sequence"], item["id"], uid_of(item["type"], item["data"]))
                 self._cursors[reader] = response.json["lastEventId"]
+                if not response.json[name]:
+                    await asyncio.sleep(PAUSE_SECONDS)
 
     def _is_at(self, reader: ReaderLog, until: int | None) -> bool:
         return until is not None and sequence_of(self._cursors[reader]) >= until

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from rtserver.cursor import Cursor, parse_cursor
+from rtserver.cursor import Cursor, decode_id, parse_cursor
+from rtserver.event import format_timestamp
 from tests.checker import ReaderLog
 from tests.conftest import Api
 from tests.http import Connection
@@ -95,7 +96,51 @@ class LongPollReader:
         return True
 
 
-READERS = {reader.tier: reader for reader in (SseReader, LongPollReader)}
+class ShortPollReader(LongPollReader):
+    """Polls as our clients do: with ``since`` verbatim, the cursor beside it, and what the headers validate."""
+
+    tier = "short-poll"
+
+    def __init__(self, api: Api, log: ReaderLog, cursor: str, *, session_id: str = "s", who: str = "alice") -> None:
+        super().__init__(api, log, cursor, session_id=session_id, who=who)
+        # Beside a cursor its moment does not count, but says that this is a short poll.
+        self._since = format_timestamp(0 if cursor.isdigit() else decode_id(cursor).timestamp_us)
+        self._validators: dict[str, str] = {}
+
+    async def read(self) -> bool:
+        """Take in the next page; False when the connection was closed instead."""
+        try:
+            response = await self._api.poll(
+                f"since={self._since}&lastEventId={self.cursor}&limit=7",
+                session_id=self._session_id,
+                who=self._who,
+                connection=self._connection,
+                headers=self._validators,
+            )
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return False
+        if response.status == 503:
+            return False
+        if response.status == 304:
+            await asyncio.sleep(0.002)
+            return True
+        assert response.status == 200, response
+        page = response.json
+        # Within the page the order is by priority.
+        for item in sorted((item for item in page["updates"] if "id" in item), key=lambda item: item["sequence"]):
+            self.log.saw(item["sequence"], item["id"], uid_of(item["type"], item["data"]))
+        self.cursor, self._since = page["lastEventId"], page["lastModified"]
+        if "reset" in page:
+            self.log.told_of_gap(page["reset"]["reason"], sequence_of(self.cursor))
+        self._validators = {
+            name: response.headers[field]
+            for name, field in (("If-None-Match", "etag"), ("If-Modified-Since", "last-modified"))
+            if field in response.headers
+        }
+        return True
+
+
+READERS = {reader.tier: reader for reader in (SseReader, LongPollReader, ShortPollReader)}
 TIERS = list(READERS)
 
 

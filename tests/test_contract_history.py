@@ -512,16 +512,10 @@ async def test_a_passing_state_is_no_event(api):
 PLACES = ["/sessions/s/messages", "/sessions/s/events/3"]
 
 
-def on_the_wall(monkeypatch, moment="2026-03-01T12:00:00.400000"):
-    """Stop the server's clock at a moment; return it, to be moved."""
+async def at(start_server, moment="2026-03-01T12:00:00.400000", **settings):
+    """Return a server at that moment, and the clock that moves it."""
     clock = [datetime.fromisoformat(moment).replace(tzinfo=UTC)]
-    monkeypatch.setattr("rtserver.app.now_us", lambda: round(clock[0].timestamp() * 1_000_000))
-    return clock
-
-
-async def at(start_server, monkeypatch, **settings):
-    clock = on_the_wall(monkeypatch)
-    api = await start_server(**settings)
+    api = await start_server(clock=lambda: round(clock[0].timestamp() * 1_000_000), **settings)
     await api.create()
     return api, clock
 
@@ -566,9 +560,9 @@ async def test_who_may_not_read_it_is_not_told_that_it_is_unchanged(api, path, h
     assert_problem(await api.get("/sessions/s/events/99", who="alice", headers={header: value}), 404)
 
 
-async def test_the_tag_of_history_changes_whenever_the_answer_would(start_server, monkeypatch):
+async def test_the_tag_of_history_changes_whenever_the_answer_would(start_server):
     """P3: by anything that happened in the session, by what is asked, and by retention."""
-    api, _ = await at(start_server, monkeypatch, retention_events=6)
+    api, _ = await at(start_server, retention_events=6)
     tags = {}
 
     async def look(what, query=""):
@@ -621,9 +615,9 @@ async def test_what_happens_without_an_event_leaves_the_tag(api):
 
 
 @pytest.mark.parametrize("path", PLACES)
-async def test_a_date_says_unchanged_only_when_the_second_of_the_newest_event_is_over(start_server, monkeypatch, path):
+async def test_a_date_says_unchanged_only_when_the_second_of_the_newest_event_is_over(start_server, path):
     """4.6: M is the start of the second after; sent is the earlier of M and Date."""
-    api, clock = await at(start_server, monkeypatch)
+    api, clock = await at(start_server)
     await api.publish("m")
     second = clock[0].replace(microsecond=0)
 
@@ -644,8 +638,8 @@ async def test_a_date_says_unchanged_only_when_the_second_of_the_newest_event_is
         assert (await api.get(path, who="alice", headers={"If-Modified-Since": value})).status == 200
 
 
-async def test_a_date_never_hides_an_event_of_the_same_second(start_server, monkeypatch):
-    api, clock = await at(start_server, monkeypatch)
+async def test_a_date_never_hides_an_event_of_the_same_second(start_server):
+    api, clock = await at(start_server)
     await api.publish("first")
     seen = await api.get("/sessions/s/messages", who="alice")
 
@@ -659,7 +653,7 @@ async def test_a_date_never_hides_an_event_of_the_same_second(start_server, monk
 
 
 async def test_a_date_does_not_vouch_for_what_came_while_history_was_read(start_server, monkeypatch):
-    api, clock = await at(start_server, monkeypatch, ring_events=1)
+    api, clock = await at(start_server, ring_events=1)
     await api.publish("first")
     second = clock[0].replace(microsecond=0)
     call = api.hub._query_worker.call
@@ -686,7 +680,7 @@ async def test_a_date_does_not_vouch_for_what_came_while_history_was_read(start_
 )
 async def test_a_date_does_not_vouch_for_what_is_on_its_way_to_the_disk(start_server, monkeypatch, path):
     """P1, 4.6: it has its time already, and is seen when it is durable: here in the next second."""
-    api, clock = await at(start_server, monkeypatch)
+    api, clock = await at(start_server)
     await api.publish("first")
     second = clock[0].replace(microsecond=0)
     worker, sealed, disk = api.hub.writer._worker, asyncio.Event(), asyncio.Event()
@@ -712,9 +706,9 @@ async def test_a_date_does_not_vouch_for_what_is_on_its_way_to_the_disk(start_se
     assert again.status == 200 and again.json["lastEventId"] == published["id"] != seen.json["lastEventId"]
 
 
-async def test_a_page_with_more_is_dated_by_its_newest_message(start_server, monkeypatch):
+async def test_a_page_with_more_is_dated_by_its_newest_message(start_server):
     """4.6: a date taken from it can never hide the following page, nor a new event."""
-    api, clock = await at(start_server, monkeypatch)
+    api, clock = await at(start_server)
     for n in range(3):
         await api.publish(f"m{n}")
         clock[0] += timedelta(seconds=10)
@@ -731,8 +725,8 @@ async def test_a_page_with_more_is_dated_by_its_newest_message(start_server, mon
         assert (await api.get(f"/sessions/s/messages?{query}", who="alice", headers=since)).status == 200
 
 
-async def test_a_date_does_not_vouch_for_what_retention_took(start_server, monkeypatch):
-    api, clock = await at(start_server, monkeypatch, retention_events=2)
+async def test_a_date_does_not_vouch_for_what_retention_took(start_server):
+    api, clock = await at(start_server, retention_events=2)
     for n in range(4):
         await api.publish(f"m{n}")
     clock[0] += timedelta(seconds=10)

@@ -50,7 +50,19 @@ async def ask_long_poll(api, query, session_id="s", count=0):
     return Told(body.get("reset"), body["lastEventId"], [event["sequence"] for event in body["events"]])
 
 
-ASK = {"sse": ask_sse, "long-poll": ask_long_poll}
+async def ask_short_poll(api, query, session_id="s", count=0):
+    # Where a cursor or an edge is given, that is the position.
+    response = await api.poll(f"{query}&since=1970-01-01T00:00:00Z", session_id=session_id, who="service")
+    body = response.json
+    assert body["lastEventId"] == response.headers["last-event-id"]
+    if "reset" in body:
+        assert body["updates"] == [] and body["hasMore"] is False
+        assert "etag" not in response.headers
+    sequences = sorted(event["sequence"] for event in body["updates"])
+    return Told(body.get("reset"), body["lastEventId"], sequences)
+
+
+ASK = {"sse": ask_sse, "long-poll": ask_long_poll, "short-poll": ask_short_poll}
 
 
 @pytest.fixture(params=TIERS)
