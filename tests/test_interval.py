@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtserver import interval
+from rtserver.interval import Activity, PollIntervals, poll_interval_seconds
 
 quickly = settings(deadline=None, max_examples=100)
 seeds = st.integers(0, 1 << 32)
@@ -75,3 +76,41 @@ def test_same_randomness_gives_the_same_times():
 
     assert first == second
     assert len(set(first)) > 10
+
+
+# How often to poll
+
+BOUNDS = PollIntervals(3, 5, 10)
+
+
+@pytest.mark.parametrize(
+    ("rate", "silence", "load", "expected"),
+    [
+        (None, None, 1, 5),  # no event ever
+        (None, 1, 1, 5),  # from the store, and nothing since
+        (0.2, 0, 1, 3),
+        (0.19, 0, 1, 3),
+        (5, 59.999, 1, 3),
+        (0.1, 5, 1, 6),  # half way: 6.5 to the even number
+        (0, 30, 1, 10),
+        (5, 60, 1, 10),
+        (None, 60, 1, 10),
+        (0.2, 0, 2, 6),
+        (0.2, 0, 100, 10),
+        (None, None, 1.5, 8),
+    ],
+)
+def test_the_poll_interval_follows_activity_and_load(rate, silence, load, expected):
+    assert poll_interval_seconds(BOUNDS, rate, silence, load) == expected
+
+
+def test_a_steady_rate_is_found_and_halves_in_half_a_minute():
+    activity = Activity()
+    assert activity.events_per_second(0) is None
+    for number in range(100):
+        activity.note(number * 5_000_000)
+    now_us = 99 * 5_000_000
+    rate = activity.events_per_second(now_us)
+    assert rate == pytest.approx(0.2, rel=0.1)
+    assert activity.events_per_second(now_us + 30_000_000) == pytest.approx(rate / 2)
+    assert activity.events_per_second(now_us - 3_600_000_000) == rate, "the clock may step back"

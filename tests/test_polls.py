@@ -299,3 +299,40 @@ async def test_typing_never_wakes_a_poll(api):
     body = {"type": "typing_indicator", "data": {"isTyping": True}}
     assert (await api.post("/sessions/s/events", body, who="bob")).status == 202
     assert (await poll).status == 204
+
+
+# Far away
+
+
+async def test_a_poll_from_far_away_gathers_a_burst_into_one_answer(api):
+    """DESIGN 4.6: a round trip of more than half a second is worth a quarter of one."""
+    for query, headers in (("rtt=501", {}), ("", {"RTT": "600"})):
+        end = (await api.get("/sessions/s")).json["lastEventId"]
+        waiting = asyncio.ensure_future(api.poll(f"lastEventId={end}&{query}", headers=headers))
+        await until(lambda: api.hub.polls.waiting == 1)
+        for content in ("one", "two", "three"):
+            await api.publish(content)
+        page = (await waiting).json
+        assert [event["data"]["content"] for event in page["events"]] == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [("rtt=500", {}), ("", {"RTT": "500"}), ("", {"RTT": "far"}), ("", {}), ("timeout=0&rtt=900", {})],
+)
+async def test_any_other_poll_is_answered_at_once(api, query, headers):
+    """A malformed hint is ignored; nothing waits that asked not to."""
+    await api.publish("one")
+    loop = asyncio.get_running_loop()
+    began_at = loop.time()
+    page = (await api.poll(f"from=earliest&{query}", headers=headers)).json
+    assert len(page["events"]) == 3 and loop.time() - began_at < 0.2
+
+
+async def test_a_poll_that_gathers_is_still_ended_by_removal(api):
+    """P6."""
+    await api.publish("one")
+    waiting = asyncio.ensure_future(api.poll("from=earliest&rtt=900"))
+    await until(lambda: api.hub.polls.waiting == 1)
+    await api.request("DELETE", "/sessions/s/participants/alice")
+    assert (await waiting).status == 403
