@@ -18,6 +18,7 @@ EXPECTED = (
     (r'"sequence":2,"type":"message_added"', r'"sequence":2,"type":"message_added".*"replayed":true'),
     (r"event: connected", r"event: message_added\nid: [0-9a-f-]{36}\ndata: .*Good morning", r"event: probe"),
     (r'"events":\[\{.*"sequence":2', r"HTTP/1.1 204 No Content", r"Last-Event-ID: [0-9a-f-]{36}"),
+    (r'"updates":\[\{.*Good morning.*"priority":"normal"', r"HTTP/1.1 304 Not Modified", r"Poll-Interval: \d"),
     (r'"status":"ok"', r"event: connected", r"event: message_added\n.*\ndata: .*Good morning"),
     (r'"reset":\{"reason":"ahead"',),
 )
