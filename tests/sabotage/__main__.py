@@ -1,6 +1,6 @@
 """``make sabotage``: plant each defect in a copy of the project and run the test that must notice it.
 
-``python -m tests.sabotage P3`` does so for one promise.
+``python -m tests.sabotage P3 4.6`` does so for one promise and one section of the contract.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.sabotage.defects import DEFECTS, Defect
+from tests.sabotage.defect import Defect
+from tests.sabotage.defects import DEFECTS
 
 ROOT = Path(__file__).parent.parent.parent
 TIMEOUT_SECONDS = 300

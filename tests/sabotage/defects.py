@@ -1,22 +1,9 @@
-"""The defects: what is broken, how, and which test must notice.
-
-A defect replaces one piece of text by another.  ``before`` must stand exactly once in its file; a test checks that, so
-the table cannot rot.
-"""
+"""The defects: what is broken, how, and which test must notice."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Defect(NamedTuple):
-    promise: str
-    what: str
-    file: str  # below rtserver/
-    before: str
-    after: str
-    test: str  # what must turn red, as pytest names it, below tests/
-
+from tests.sabotage.defect import Defect
+from tests.sabotage.polling import POLLING
 
 SIMULATION = "test_simulation.py::test_no_schedule_loses_repeats_or_reorders_an_event[0]"
 
@@ -222,4 +209,21 @@ DEFECTS = (
         "moment_us = self._now_us",
         SIMULATION,
     ),
+    Defect(
+        "P7",
+        "answer a mistake of ours to a body that nests too deeply",
+        "publication.py",
+        "    except RecursionError:\n",
+        "    except ZeroDivisionError:\n",
+        "test_bad_input.py::test_what_is_nested_deeply_can_be_read_again_or_is_refused",
+    ),
+    Defect(
+        "P7",
+        "publish a batch as far as it is good",
+        "publication.py",
+        "for i, entry in enumerate(entries))\n    return Publication",
+        "for i, entry in enumerate(entries) if isinstance(entry, dict))\n    return Publication",
+        "test_bad_input.py::test_what_has_the_wrong_type_anywhere_is_refused_and_does_nothing",
+    ),
+    *POLLING,
 )
