@@ -60,6 +60,9 @@ class Keys(Protocol):
 
     algorithms: tuple[str, ...]
 
+    async def start(self) -> None:
+        """Look for keys for the first time.  Raises `ConfigRefused` where looking again would not help."""
+
     def find(self, key_id: str | None) -> Any | None:
         """Return the key, or None if it is not known."""
 
@@ -74,6 +77,9 @@ class SecretKeys:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
+
+    async def start(self) -> None:
+        pass
 
     def find(self, key_id: str | None) -> Any | None:
         return self._secret
@@ -93,13 +99,28 @@ class JwksKeys:
         self._next_refresh_at = 0.0
         self._refreshing = asyncio.Lock()
 
+    async def start(self) -> None:
+        if is_url(self._source):
+            await self.refresh()
+            return
+        try:
+            self._keys = parse_jwks(await self._read())
+        except (OSError, ConfigRefused) as error:
+            # Unlike a provider that is away, a file does not get better by itself.
+            raise ConfigRefused(f"jwks is {self._source!r}: {error}") from None
+        self._next_refresh_at = time.monotonic() + JWKS_COOLDOWN_SECONDS
+
     def find(self, key_id: str | None) -> Any | None:
         if key_id is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
         return self._keys.get(key_id)
 
     async def refresh(self) -> bool:
+        before = self._keys
         async with self._refreshing:
+            if self._keys is not before:
+                # Others who came with the new key were first; this one waited for the same look.
+                return True
             if time.monotonic() < self._next_refresh_at:
                 return False
             self._next_refresh_at = time.monotonic() + JWKS_COOLDOWN_SECONDS
@@ -108,8 +129,10 @@ class JwksKeys:
             except (OSError, ValueError, ConfigRefused) as error:
                 log.warning("cannot read the keys at %s: %s", self._source, error)
                 return False
-            has_changed = keys.keys() != self._keys.keys()
-            self._keys = keys
+            # By what they are, not by their ids alone: a provider may replace its one nameless key.
+            has_changed = _public_keys(keys) != _public_keys(self._keys)
+            if has_changed:
+                self._keys = keys
             return has_changed
 
     async def _read(self) -> bytes:
@@ -137,7 +160,7 @@ class Authenticator:
         self._verified: dict[str, Principal] = {}
 
     async def start(self) -> None:
-        await self._keys.refresh()
+        await self._keys.start()
 
     async def verify(self, token: str) -> Principal:
         """Return who holds ``token``.  Raises `InvalidToken` or `TokenExpired`."""
@@ -157,19 +180,24 @@ class Authenticator:
     async def _verify(self, token: str) -> Principal:
         try:
             header = jwt.get_unverified_header(token)
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, ValueError):
             raise InvalidToken("the bearer token is not a JSON Web Token") from None
         if header.get("alg") not in self._keys.algorithms:
             raise InvalidToken(f"the token's algorithm is not accepted; allowed: {', '.join(self._keys.algorithms)}")
-        key = self._keys.find(header.get("kid"))
-        if key is None and await self._keys.refresh():
+        key_id = header.get("kid")
+        claims = self._claims(token, self._keys.find(key_id))
+        if claims is None and await self._keys.refresh():
+            # The provider has new keys, under new ids or under the old ones; what the old ones signed ends with them.
             self._verified.clear()
-            key = self._keys.find(header.get("kid"))
-        if key is None:
+            claims = self._claims(token, self._keys.find(key_id))
+        if claims is None:
             raise InvalidToken("the token is signed with a key that is not known here")
-        return self._principal(self._claims(token, key))
+        return self._principal(claims)
 
-    def _claims(self, token: str, key: Any) -> dict[str, Any]:
+    def _claims(self, token: str, key: Any | None) -> dict[str, Any] | None:
+        """Return what the token says, or None if it is not signed with this key."""
+        if key is None:
+            return None
         try:
             return jwt.decode(
                 token,
@@ -184,6 +212,8 @@ class Authenticator:
                     "verify_aud": self._audience is not None,
                 },
             )
+        except jwt.InvalidSignatureError:
+            return None
         except jwt.ExpiredSignatureError:
             raise TokenExpired("the token has expired; get a new one") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
@@ -197,7 +227,11 @@ class Authenticator:
             role = Role(claims.get("role", Role.PARTICIPANT))
         except ValueError:
             raise InvalidToken(f"the token's role is not one of {', '.join(Role)}") from None
-        return Principal(subject, role, float(claims["exp"]))
+        try:
+            expires_at = float(claims["exp"])
+        except OverflowError:
+            raise InvalidToken("the token's exp is beyond all times") from None
+        return Principal(subject, role, expires_at)
 
 
 def is_url(source: str) -> bool:
@@ -207,10 +241,11 @@ def is_url(source: str) -> bool:
 def parse_jwks(body: bytes) -> dict[str | None, jwt.PyJWK]:
     """Return the usable keys of a JWKS document by key id; `ConfigRefused` if there is none."""
     try:
-        document = json.loads(body)
-        entries = document["keys"]
-    except (ValueError, KeyError, TypeError):
-        raise ConfigRefused("the JWKS is not a JSON object with 'keys'") from None
+        entries = json.loads(body)["keys"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        entries = None
+    if not isinstance(entries, list):
+        raise ConfigRefused("the JWKS is not a JSON object with a list of 'keys'")
     keys: dict[str | None, jwt.PyJWK] = {}
     for entry in entries:
         try:
@@ -222,6 +257,10 @@ def parse_jwks(body: bytes) -> dict[str | None, jwt.PyJWK]:
     if not keys:
         raise ConfigRefused(f"the JWKS has no key for {' or '.join(JWKS_ALGORITHMS)}")
     return keys
+
+
+def _public_keys(keys: dict[str | None, jwt.PyJWK]) -> dict[str | None, Any]:
+    return {key_id: key.key for key_id, key in keys.items()}
 
 
 def read_secret(directory: Path) -> bytes:

@@ -116,6 +116,22 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("session_idle", 300, "seconds", "how long an unused session stays in memory"),
         Setting("max_participants", 1000, "count", "participants of one session", low=1),
         Setting("max_streams", 0, "count", "open streams in all; 0: as many as the file descriptor limit allows"),
+        Setting(
+            "max_streams_per_participant", 50, "count", "open streams of one participant in all sessions; 0: any number"
+        ),
+        Setting(
+            "rate_limit",
+            100,
+            "count",
+            "requests per second of one participant, with bursts of three seconds' worth; the same for failed "
+            "sign-ins of one address; 0: any number",
+        ),
+        Setting(
+            "stream_rate_limit",
+            5,
+            "count",
+            "new streams per second of one participant, with bursts of three seconds' worth; 0: any number",
+        ),
         Setting("max_waiting_polls", 10_000, "count", "long polls that wait at once", low=1),
         Setting("max_body_bytes", 1 << 20, "bytes", "size of a request body", low=1 << 10),
         Setting("max_event_bytes", 64 << 10, "bytes", "size of one event's data", low=256),

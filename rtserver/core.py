@@ -125,5 +125,6 @@ def _stream_settings(config: Config, max_streams: int) -> StreamSettings:
         padding_bytes=config.sse_padding,
         slow_reader_seconds=config.slow_reader_timeout,
         max_streams=max_streams,
+        max_streams_per_participant=config.max_streams_per_participant,
         features=features(config.typing_indicators),
     )

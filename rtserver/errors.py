@@ -25,6 +25,9 @@
         * `TooLarge`                 413
         * `UnsupportedEncoding`      415
         * `IdempotencyMismatch`      422
+        * `TooMany`                  429
+            * `RateLimited`
+            * `TooManyStreams`
         * `Internal`                 500, a defect of this program
         * `Unavailable`              503
             * `Draining`
@@ -38,6 +41,7 @@ secret.  The translation to a response stands once, in ``handlers/problem.py``.
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 
@@ -204,6 +208,30 @@ class IdempotencyMismatch(RequestError):
     status = 422
     slug = "idempotency-mismatch"
     title = "The idempotency key was used with another body"
+
+
+class TooMany(RequestError):
+    status = 429
+    slug = "too-many"
+    title = "Too much at once"
+
+    def __init__(self, detail: str, retry_after_seconds: float = 1) -> None:
+        super().__init__(detail)
+        # Rounded up: who comes back then is let in.
+        self.retry_after_seconds = max(1, math.ceil(retry_after_seconds))
+
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_seconds)}
+
+
+class RateLimited(TooMany):
+    slug = "rate-limited"
+    title = "Too many requests"
+
+
+class TooManyStreams(TooMany):
+    slug = "too-many-streams"
+    title = "Too many open streams"
 
 
 class Internal(RequestError):

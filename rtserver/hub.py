@@ -304,11 +304,7 @@ class Hub:
     # Reading
 
     async def open_at(self, session: Session, start: Start) -> Opening | None:
-        """Return where a stream begins, or None at the end of a closed session, where nothing comes any more.
-
-        Raises `Overloaded` if no further stream may be opened.
-        """
-        self.streams.admit()
+        """Return where a stream begins, or None at the end of a closed session, where nothing comes any more."""
         location = await self._reader.locate(session, start)
         if isinstance(location, Gap):
             fields = await self._reader.reset_fields(session, location)

@@ -18,12 +18,13 @@ import math
 import random
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 from rtserver import interval, sse
-from rtserver.errors import Overloaded
+from rtserver.errors import Overloaded, TooManyStreams
 from rtserver.event import format_timestamp
 from rtserver.fanout import Fanout
 from rtserver.reader import Gap, Location, Page, Reader, Types
@@ -36,6 +37,8 @@ from rtserver.timers import Wheel
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
+# When who found the server full may try again.
+RETURN_SECONDS = 5
 
 
 class StreamSettings(NamedTuple):
@@ -45,6 +48,7 @@ class StreamSettings(NamedTuple):
     padding_bytes: int
     slow_reader_seconds: float
     max_streams: int
+    max_streams_per_participant: int
     features: dict[str, dict[str, object]]
 
 
@@ -62,6 +66,8 @@ class Streams:
         self._wheel = Wheel(TICK_SECONDS, self._loop.time())
         self._fanout = Fanout(self._settle)
         self._sessions: dict[Stream, Session] = {}
+        self._own: Counter[str] = Counter()  # open streams by participant
+        self._kept: Counter[str] = Counter()  # and those about to be opened
         self._replays: set[asyncio.Task[None]] = set()
         self._ticker = self._loop.call_later(TICK_SECONDS, self._tick)
 
@@ -69,10 +75,30 @@ class Streams:
     def count(self) -> int:
         return len(self._sessions)
 
-    def admit(self) -> None:
-        """Raise `Overloaded` if no further stream may be opened (P4)."""
-        if self.count >= self._settings.max_streams:
-            raise Overloaded(f"{self.count} streams are open; at most {self._settings.max_streams} may be", 5)
+    @contextmanager
+    def place(self, subject: str, *, is_participant: bool) -> Iterator[None]:
+        """Keep a place for a stream that is about to be opened, across what has to be awaited before it is (P4).
+
+        Raises `Overloaded` if the server is full, and `TooManyStreams` if this participant has all it may.
+        """
+        open_now = self.count + sum(self._kept.values())
+        if open_now >= self._settings.max_streams:
+            raise Overloaded(
+                f"{open_now} streams are open; at most {self._settings.max_streams} may be", RETURN_SECONDS
+            )
+        allowed = self._settings.max_streams_per_participant
+        own = self._own[subject] + self._kept[subject]
+        if is_participant and allowed and own >= allowed:
+            raise TooManyStreams(f"{subject!r} has {own} streams open; at most {allowed} may be", RETURN_SECONDS)
+        # Service and admin are counted under a name that no participant has.
+        name = subject if is_participant else ""
+        self._kept[name] += 1
+        try:
+            yield
+        finally:
+            self._kept[name] -= 1
+            if not self._kept[name]:
+                del self._kept[name]
 
     def open(
         self,
@@ -108,6 +134,8 @@ class Streams:
         stream.sequence = stream.told_sequence = start.sequence
         session.streams[stream] = None
         self._sessions[stream] = session
+        if is_participant:
+            self._own[subject] += 1
         sink.on_resume, sink.on_lost = partial(self.resumed, stream), partial(self.disconnected, stream)
         sink.write(preamble + self._framed(stream, self._greeting(session, stream, start, reset)))
         self._schedule(stream)
@@ -188,6 +216,10 @@ class Streams:
     def _forget(self, stream: Stream, reason: str) -> None:
         session = self._sessions.pop(stream)
         del session.streams[stream]
+        if stream.is_participant:
+            self._own[stream.subject] -= 1
+            if not self._own[stream.subject]:
+                del self._own[stream.subject]
         stream.state = StreamState.ENDED
         self._wheel.cancel(stream)
         self.ended[reason] += 1

@@ -99,7 +99,9 @@ def start_server(io_loop, tmp_path):
     running: list[Server] = []
 
     async def start(clock: Callable[[], int] = now_us, **settings: Any) -> Api:
-        defaults = {"data_dir": str(tmp_path / "data"), "port": 0, "drain_seconds": 0}
+        # Tests are faster than people: how often somebody may ask is limited where that is the question.
+        defaults = {"rate_limit": 0, "stream_rate_limit": 0}
+        defaults |= {"data_dir": str(tmp_path / "data"), "port": 0, "drain_seconds": 0}
         server = Server(config.load(defaults | settings, environment={}), clock)
         await server.start()
         running.append(server)

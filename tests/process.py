@@ -34,6 +34,8 @@ class ServerProcess:
         self._arguments = [*prefix, *COMMAND, "serve", "--data-dir", str(data_dir), "--drain-seconds", "0"]
         if "--port" not in arguments:
             self._arguments += ["--port", "0"]
+        # Tests are faster than people.
+        self._arguments += ["--rate-limit", "0", "--stream-rate-limit", "0"]
         self._arguments += arguments
         self.url = ""
         self.process: subprocess.Popen[str]

@@ -182,7 +182,7 @@ BAD_CLAIMS = [
     GOOD | {"exp": [FUTURE]},
     GOOD | {"exp": float("nan")},
     GOOD | {"exp": float("inf")},
-    pytest.param(GOOD | {"exp": 10**400}, marks=pytest.mark.xfail(strict=True, reason="float(exp) overflows: a 500")),
+    GOOD | {"exp": 10**400},
     *(GOOD | {"sub": sub} for sub in ("", "..", "a b", "x" * 129, "ä", "a\n", None, 5, ["alice"], {})),
     *(GOOD | {"role": role} for role in ("", "root", "Admin", "service ", None, 5, True, ["admin"], {})),
     GOOD | {"nbf": FUTURE},

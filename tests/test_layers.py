@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "rtserver"
 LEVELS = (
     "rtserver",
     "errors interval",
-    "clock conditional config cursor schema timers timestamps worker",
+    "clock conditional config cursor limits schema timers timestamps worker",
     "event",
     "publication readers records ring sse",
     "auth changes documents queries",
@@ -41,7 +41,7 @@ LEVEL = {module: level for level, line in enumerate(LEVELS) for module in line.s
 
 # No I/O, no clock, no event loop: time and randomness are arguments.
 PURE = {
-    "changes", "conditional", "config", "cursor", "errors", "event", "interval", "publication", "records", "ring",
+    "changes", "conditional", "config", "cursor", "errors", "event", "interval", "limits", "publication", "records", "ring",
     "sealing", "sse", "timers", "timestamps",
 }  # fmt: skip
 IMPURE_PACKAGES = {

@@ -1,11 +1,12 @@
 """What all handlers share: the order of checks, and the frame of every answer (DESIGN 4).
 
-Order: route and method, 401, 403 and 404, 413 and 415, then the handler's own 400 and 409.
+Order: route and method, 401, 429, 403 and 404, 413 and 415, then the handler's own 400 and 409.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable
 from typing import Any
 
@@ -17,12 +18,13 @@ from tornado.web import Application, HTTPError, RequestHandler, stream_request_b
 from rtserver.auth import Authenticator, Principal
 from rtserver.conditional import Validators, is_not_modified, make_etag, validate
 from rtserver.config import Config
-from rtserver.errors import MethodNotAllowed, NotFound, RequestError, Unauthorized
+from rtserver.errors import MethodNotAllowed, NotFound, RateLimited, RequestError, Unauthorized
 from rtserver.handlers import problem
 from rtserver.handlers.body import RequestBody
 from rtserver.handlers.cors import cors_headers, preflight_headers
 from rtserver.handlers.query import Query
 from rtserver.hub import Hub, require_service
+from rtserver.limits import Limiter
 from rtserver.session import Session
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,10 @@ class Api(Application):
         self.hub = hub
         self.auth = auth
         self.config = config
+        self.request_limiter = Limiter(config.rate_limit)
+        self.stream_limiter = Limiter(config.stream_rate_limit)
+        # A whole branch sits behind one address: only what has no valid token is counted by it.
+        self.address_limiter = Limiter(config.rate_limit)
         super().__init__(list(routes))
 
 
@@ -82,7 +88,9 @@ class BaseHandler(RequestHandler):
         if self.request.method not in self.allowed_methods():
             raise self.method_not_allowed()
         if self.needs_token:
-            self.principal = await self.authenticate()
+            self.principal = await self._identify()
+            if self.principal.is_participant:
+                self._limit(self.limiter(), self.principal.subject)
         if self.request.method in self.service_methods:
             require_service(self.principal)
         await self.authorize()
@@ -108,6 +116,26 @@ class BaseHandler(RequestHandler):
         if scheme.lower() != "bearer":
             raise Unauthorized("send a token: Authorization: Bearer <token>")
         return await self.application.auth.verify(token.strip())
+
+    async def _identify(self) -> Principal:
+        try:
+            return await self.authenticate()
+        except Unauthorized:
+            self._limit(self.application.address_limiter, self.request.remote_ip or "")
+            raise
+
+    def limiter(self) -> Limiter:
+        """Return what limits how often one participant may do this."""
+        return self.application.request_limiter
+
+    def _limit(self, limiter: Limiter, name: str) -> None:
+        wait_seconds = limiter.take(name, time.monotonic())
+        if wait_seconds:
+            raise RateLimited(
+                f"more than {limiter.per_second:g} a second are not allowed, beyond a burst of {limiter.burst:g}; "
+                f"come back in {wait_seconds:.1f} s",
+                wait_seconds,
+            )
 
     async def authorize(self) -> None:
         """Refuse what the principal may not, before the body is read."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 
 from tornado.httputil import format_timestamp
 
 from rtserver.errors import NotAcceptable
 from rtserver.handlers.base import SessionHandler
+from rtserver.limits import Limiter
 from rtserver.sink import SocketSink, take_over
 from rtserver.sse import Ending
 
@@ -28,7 +30,7 @@ class Stream(SessionHandler):
         heartbeat = query.integer("heartbeat", 0, MIN_HEARTBEAT, MAX_HEARTBEAT)
         start = query.start()
         session = await self.session()
-        with self.hub.using(session):
+        with self.hub.using(session), self._place():
             opening = await self.hub.open_at(session, start)
             if opening is None:
                 self.set_status(204)
@@ -54,6 +56,16 @@ class Stream(SessionHandler):
                     heartbeat_seconds=heartbeat or None,
                     preamble=self._head(),
                 )
+
+    def _place(self) -> AbstractContextManager[None]:
+        """Keep a place for the stream; none is needed for one that is only told to go elsewhere."""
+        if self.hub.is_draining or self.request.method == "HEAD":
+            return nullcontext()
+        return self.hub.streams.place(self.principal.subject, is_participant=self.principal.is_participant)
+
+    def limiter(self) -> Limiter:
+        is_new_stream = self.request.method == "GET"
+        return self.application.stream_limiter if is_new_stream else super().limiter()
 
     def _check_accept(self) -> None:
         accept = self.request.headers.get("Accept", "")
