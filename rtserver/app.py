@@ -31,6 +31,7 @@ from rtserver.handlers.history import Messages, OneEvent
 from rtserver.handlers.operation import Alive, Health
 from rtserver.handlers.publish import Publish
 from rtserver.handlers.sessions import Leave, OneParticipant, OneSession, Participants, Sessions
+from rtserver.handlers.sign_in import Cookie, Logout, Tickets
 from rtserver.handlers.stream import Stream
 from rtserver.handlers.updates import Updates
 from rtserver.hub import Hub
@@ -62,10 +63,13 @@ def routes(base_path: str) -> list[tuple[str, type[RequestHandler]]]:
         (f"{session}/participants", Participants),
         (f"{session}/participants/([^/]+)", OneParticipant),
         (f"{session}/leave", Leave),
+        (f"{session}/tickets", Tickets),
         (f"{session}/events", Events),
         (f"{session}/events/([^/]+)", OneEvent),
         (f"{session}/messages", Messages),
         (f"{session}/updates", Updates),
+        (f"{base_path}/api/auth/cookie", Cookie),
+        (f"{base_path}/api/auth/logout", Logout),
         (f"{base_path}/api/health/realtime", Health),
         (f"{base_path}/healthz", Alive),
         (".*", UnknownRoute),

@@ -106,6 +106,8 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         ),
         Setting("token_audience", "", "text", "aud that tokens must have; empty: any"),
         Setting("token_issuer", "", "text", "iss that tokens must have; empty: any"),
+        Setting("ticket_ttl", 30, "seconds", "how long a ticket for one request is good", low=1, high=600),
+        Setting("max_tickets", 10_000, "count", "tickets that have not been used yet; the oldest give way", low=1),
         Setting("cors_origins", (), "list", "origins whose pages may call this server, or *; empty: none"),
     ),
     "Memory and limits": (
@@ -134,6 +136,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         ),
         Setting("max_waiting_polls", 10_000, "count", "long polls that wait at once", low=1),
         Setting("max_body_bytes", 1 << 20, "bytes", "size of a request body", low=1 << 10),
+        Setting("gzip_min_bytes", 256, "bytes", "answers larger than this are gzipped for who accepts it"),
         Setting("max_event_bytes", 64 << 10, "bytes", "size of one event's data", low=256),
         Setting("max_metadata_bytes", 16 << 10, "bytes", "size of a session's metadata", low=256),
         Setting("replay_step", 256, "count", "events read from the disk in one step of catching up", low=1),

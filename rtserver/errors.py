@@ -10,8 +10,10 @@
         * `Unauthorized`             401
             * `InvalidToken`
                 * `TokenExpired`
+                * `InvalidTicket`
         * `Forbidden`                403
             * `NotAParticipant`
+            * `CrossSiteWrite`
         * `NotFound`                 404
             * `SessionNotFound`
             * `ParticipantNotFound`
@@ -109,6 +111,11 @@ class TokenExpired(InvalidToken):
     title = "The token has expired"
 
 
+class InvalidTicket(InvalidToken):
+    slug = "invalid-ticket"
+    title = "The ticket is not valid"
+
+
 class Forbidden(RequestError):
     status = 403
     slug = "forbidden"
@@ -120,6 +127,11 @@ class NotAParticipant(Forbidden):
 
     slug = "not-a-participant"
     title = "Not a participant of this session"
+
+
+class CrossSiteWrite(Forbidden):
+    slug = "cross-site-write"
+    title = "A write by cookie from another site"
 
 
 class NotFound(RequestError):

@@ -73,7 +73,7 @@ async def test_who_has_the_answer_is_told_so(api, clock, path):
     ):
         again = await api.get(path, who="alice", headers=headers)
         assert (again.status, again.body) == (304, b""), headers
-        for name in ("etag", "date", "cache-control"):
+        for name in ("etag", "date", "cache-control", "vary"):
             assert name in again.headers, name
         assert again.headers["etag"] == first.headers["etag"]
         assert (await api.request("HEAD", path, who="alice", headers=headers)).status == 304

@@ -134,3 +134,17 @@ async def test_a_refused_origin_is_still_served_for_it_is_the_browser_that_withh
 
     assert response.status == 201
     assert not any(name.startswith("access-control-") for name in response.headers)
+
+
+async def test_a_listed_origin_may_send_the_cookie_and_any_other_may_not(start_server):
+    """With credentials the origin is named; for * browsers allow none."""
+    for origins, expected in (("https://app.example.com", ("https://app.example.com", "true")), ("*", ("*", None))):
+        api = await start_server(cors_origins=origins)
+        for path in ("/sessions", "/nothing"):
+            answer = await api.get(path, headers={"Origin": "https://app.example.com"})
+            found = answer.headers.get("access-control-allow-origin"), answer.headers.get(CREDENTIALS)
+            assert found == expected
+        await start_server.stop(api)
+
+
+CREDENTIALS = "access-control-allow-credentials"

@@ -21,7 +21,7 @@ LEVELS = (
     "event",
     "publication readers records ring sse",
     "auth changes documents queries",
-    "sealing session",
+    "sealing session tickets",
     "store",
     "pace registry reader writer",
     "fanout history polls sink",
@@ -29,9 +29,10 @@ LEVELS = (
     "hub",
     "maintenance",
     "core",
-    "handlers handlers.body handlers.cors handlers.problem handlers.query",
+    "handlers handlers.body handlers.cors handlers.credentials handlers.negotiation handlers.problem handlers.query",
     "handlers.base",
-    "handlers.history handlers.operation handlers.publish handlers.sessions handlers.stream handlers.updates",
+    "handlers.history handlers.operation handlers.publish handlers.sessions handlers.sign_in handlers.stream "
+    "handlers.updates",
     "app",
     "demo",
     "cli",
@@ -41,8 +42,8 @@ LEVEL = {module: level for level, line in enumerate(LEVELS) for module in line.s
 
 # No I/O, no clock, no event loop: time and randomness are arguments.
 PURE = {
-    "changes", "conditional", "config", "cursor", "errors", "event", "interval", "limits", "publication", "records", "ring",
-    "sealing", "sse", "timers", "timestamps",
+    "changes", "conditional", "config", "cursor", "errors", "event", "interval", "limits", "publication", "records",
+    "ring", "sealing", "sse", "timers", "timestamps",
 }  # fmt: skip
 IMPURE_PACKAGES = {
     "asyncio", "concurrent", "http", "logging", "multiprocessing", "select", "selectors", "signal", "socket", "sqlite3",

@@ -5,6 +5,7 @@ Order: route and method, 401, 429, 403 and 404, 413 and 415, then the handler's 
 
 from __future__ import annotations
 
+import gzip
 import logging
 import time
 from collections.abc import Awaitable
@@ -18,18 +19,30 @@ from tornado.web import Application, HTTPError, RequestHandler, stream_request_b
 from rtserver.auth import Authenticator, Principal
 from rtserver.conditional import Validators, is_not_modified, make_etag, validate
 from rtserver.config import Config
-from rtserver.errors import MethodNotAllowed, NotFound, RateLimited, RequestError, Unauthorized
-from rtserver.handlers import problem
+from rtserver.errors import (
+    InvalidTicket,
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    RateLimited,
+    RequestError,
+    Unauthorized,
+)
+from rtserver.handlers import credentials, problem
 from rtserver.handlers.body import RequestBody
 from rtserver.handlers.cors import cors_headers, preflight_headers
+from rtserver.handlers.negotiation import accepts_gzip
 from rtserver.handlers.query import Query
 from rtserver.hub import Hub, require_service
 from rtserver.limits import Limiter
 from rtserver.session import Session
+from rtserver.tickets import Tickets
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("rtserver.access")
 
+# Above this, text hardly shrinks further and each level doubles the time.
+GZIP_LEVEL = 5
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 _encode = msgspec.json.Encoder().encode
@@ -44,6 +57,7 @@ class Api(Application):
         self.hub = hub
         self.auth = auth
         self.config = config
+        self.tickets = Tickets(config.ticket_ttl, config.max_tickets)
         self.request_limiter = Limiter(config.rate_limit)
         self.stream_limiter = Limiter(config.stream_rate_limit)
         # A whole branch sits behind one address: only what has no valid token is counted by it.
@@ -62,6 +76,7 @@ class BaseHandler(RequestHandler):
     application: Api
 
     def initialize(self) -> None:
+        self._is_by_cookie = False
         self._body = RequestBody(self.request.headers, self.config.max_body_bytes)
 
     @property
@@ -91,6 +106,8 @@ class BaseHandler(RequestHandler):
             self.principal = await self._identify()
             if self.principal.is_participant:
                 self._limit(self.limiter(), self.principal.subject)
+        if self._is_by_cookie and self.request.method not in credentials.SAFE_METHODS:
+            credentials.check_same_origin(self.request)
         if self.request.method in self.service_methods:
             require_service(self.principal)
         await self.authorize()
@@ -112,10 +129,21 @@ class BaseHandler(RequestHandler):
 
     async def authenticate(self) -> Principal:
         """Return who asks (DESIGN 4.1).  Raises `Unauthorized` and its kin."""
-        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthorized("send a token: Authorization: Bearer <token>")
-        return await self.application.auth.verify(token.strip())
+        verify = self.application.auth.verify
+        token = credentials.bearer_token(self.request)
+        if token is not None:
+            return await verify(token)
+        if "ticket" in self.query:
+            return self.redeem_ticket()
+        token = credentials.cookie_token(self.request)
+        if token is not None:
+            self._is_by_cookie = True
+            return await verify(token)
+        raise Unauthorized("send a token: Authorization: Bearer <token>")
+
+    def redeem_ticket(self) -> Principal:
+        """Return for whom the ticket in the address stands, which is used up by that."""
+        raise InvalidTicket("a ticket is good for reading the session it was made for; send a token")
 
     async def _identify(self) -> Principal:
         try:
@@ -180,6 +208,11 @@ class BaseHandler(RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
         self._set_headers(self.cors_headers())
+        # Every answer may be one with a body, which is gzipped for some.
+        self.vary_on("Accept-Encoding")
+        if self.needs_token:
+            self.vary_on("Authorization")
+            self.vary_on("Cookie")
 
     def cors_headers(self) -> dict[str, str]:
         return cors_headers(self.config.cors_origins, self.request.headers.get("Origin"))
@@ -200,6 +233,13 @@ class BaseHandler(RequestHandler):
     def answer_json(self, body: bytes, status: int = 200) -> None:
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
+        self.send(body)
+
+    def send(self, body: bytes) -> None:
+        """Finish with a body, gzipped if that is worth it and wanted."""
+        if len(body) > self.config.gzip_min_bytes and accepts_gzip(self.request.headers.get("Accept-Encoding", "")):
+            self.set_header("Content-Encoding", "gzip")
+            body = gzip.compress(body, GZIP_LEVEL, mtime=0)
         self.finish(body)
 
     def answer_if_changed(self, document: Any, session: Session) -> None:
@@ -237,7 +277,7 @@ class BaseHandler(RequestHandler):
         self.set_status(error.status)
         self._set_headers(error.headers())
         self.set_header("Content-Type", problem.MEDIA_TYPE)
-        self.finish(problem.problem_body(error, self.config.base_path, self.request.path))
+        self.send(problem.problem_body(error, self.config.base_path, self.request.path))
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
         if not isinstance(value, RequestError | HTTPError):
@@ -254,6 +294,19 @@ class BaseHandler(RequestHandler):
 
 class SessionHandler(BaseHandler):
     """A route under a session: the first part of its path is the session's id."""
+
+    def redeem_ticket(self) -> Principal:
+        if self.request.method not in ("GET", "HEAD"):
+            return super().redeem_ticket()
+        try:
+            ticket = self.query.text("ticket") or ""
+        except Malformed:
+            ticket = ""
+        is_look = self.request.method == "HEAD"
+        principal = self.application.tickets.redeem(ticket, self.session_id, time.time(), keeps=is_look)
+        if principal is None:
+            raise InvalidTicket("the ticket is not of this session, has been used, or has expired; get a new one")
+        return principal
 
     @property
     def session_id(self) -> str:

@@ -11,7 +11,7 @@ from tornado.httputil import HTTPHeaders
 
 from rtserver.errors import Malformed, TooLarge, UnsupportedEncoding
 
-ENCODINGS = ("identity", "gzip", "deflate")
+ENCODINGS = ("identity", "gzip", "x-gzip", "deflate")
 # A body that is refused is still read, so that the client gets to see why; this much of it.
 MAX_DISCARDED_BYTES = 64 << 20
 
@@ -71,14 +71,29 @@ class RequestBody:
 def inflate(body: bytes, encoding: str, limit: int) -> bytes:
     """Return an encoded body, at most ``limit`` bytes of it.  Raises `TooLarge` and `Malformed`."""
     # 'deflate' means zlib (RFC 9110 section 8.4.1.2); some clients send it without the zlib header.
-    for window_bits in [47] if encoding == "gzip" else [15, -15]:
+    for window_bits in [15, -15] if encoding == "deflate" else [31]:
         try:
-            inflater = zlib.decompressobj(window_bits)
-            inflated = inflater.decompress(body, limit + 1)
+            # RFC 1952 section 2.2: gzip may come in several members, one after the other.
+            inflated = _inflate(body, window_bits, limit, may_go_on=encoding != "deflate")
         except zlib.error:
             continue
-        if len(inflated) > limit:
-            raise TooLarge(f"the inflated body has more than {limit} bytes; at most {limit} are allowed")
-        if inflater.eof and not inflater.unused_data:
+        if inflated is not None:
             return inflated
     raise Malformed(f"the body is not valid {encoding}")
+
+
+def _inflate(body: bytes, window_bits: int, limit: int, *, may_go_on: bool) -> bytes | None:
+    """Return what ``body`` holds, or None if it does not end where its data do."""
+    inflated = b""
+    while True:
+        inflater = zlib.decompressobj(window_bits)
+        inflated += inflater.decompress(body, limit + 1 - len(inflated))
+        if len(inflated) > limit:
+            raise TooLarge(f"the inflated body has more than {limit} bytes; at most {limit} are allowed")
+        if not inflater.eof:
+            return None
+        body = inflater.unused_data
+        if not body:
+            return inflated
+        if not may_go_on:
+            return None

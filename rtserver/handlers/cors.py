@@ -21,10 +21,12 @@ def cors_headers(origins: Collection[str], origin: str | None) -> dict[str, str]
         return {}
     headers = {"Vary": "Origin"}
     if origin is not None and (origin in origins or "*" in origins):
-        headers |= {
-            "Access-Control-Allow-Origin": origin if origin in origins else "*",
-            "Access-Control-Expose-Headers": EXPOSED_HEADERS,
-        }
+        headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+        if origin in origins:
+            # Named, it is trusted with cookies; for * browsers would not allow them either.
+            headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
+        else:
+            headers["Access-Control-Allow-Origin"] = "*"
     return headers
 
 

@@ -33,6 +33,9 @@ class Query:
         for name, value in pairs:
             self._values.setdefault(name, []).append(value)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
     def text(self, name: str) -> str | None:
         """Return the parameter as sent, or None if it is absent."""
         values = self._values.get(name)

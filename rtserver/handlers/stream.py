@@ -9,6 +9,7 @@ from tornado.httputil import format_timestamp
 
 from rtserver.errors import NotAcceptable
 from rtserver.handlers.base import SessionHandler
+from rtserver.handlers.negotiation import accepts
 from rtserver.limits import Limiter
 from rtserver.sink import SocketSink, take_over
 from rtserver.sse import Ending
@@ -86,25 +87,6 @@ class Stream(SessionHandler):
     def _head(self) -> bytes:
         """Return the head of the response; the request's own connection has been left."""
         headers = {"Server": "rtserver", "Date": format_timestamp(time.time())}
-        headers |= self._stream_headers() | self.cors_headers()
+        headers |= self._stream_headers() | self.cors_headers() | {"Vary": self._headers["Vary"]}
         lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers.items())]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin1")
-
-
-def accepts(accept: str, media_type: str) -> bool:
-    """Say whether ``Accept`` lets ``media_type`` through; the most specific range decides (RFC 9110 section 12.5.1)."""
-    if not accept.strip():
-        return True
-    family = media_type.partition("/")[0]
-    best, is_accepted = -1, False
-    for part in accept.split(","):
-        name, *parameters = [piece.strip().lower() for piece in part.split(";")]
-        rank = {"*/*": 0, f"{family}/*": 1, media_type: 2}.get(name, -1)
-        if rank > best:
-            best, is_accepted = rank, not any(_is_zero(parameter) for parameter in parameters)
-    return is_accepted
-
-
-def _is_zero(parameter: str) -> bool:
-    name, _, value = parameter.partition("=")
-    return name.strip() == "q" and value.strip() in ("0", "0.", "0.0", "0.00", "0.000")
