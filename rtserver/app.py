@@ -29,6 +29,7 @@ from rtserver.errors import RequestError, StartRefused
 from rtserver.handlers.base import Api, UnknownRoute
 from rtserver.handlers.history import Messages, OneEvent
 from rtserver.handlers.operation import Alive, Health
+from rtserver.handlers.pages import Problem, Problems
 from rtserver.handlers.publish import Publish
 from rtserver.handlers.sessions import Leave, OneParticipant, OneSession, Participants, Sessions
 from rtserver.handlers.sign_in import Cookie, Logout, Tickets
@@ -72,6 +73,8 @@ def routes(base_path: str) -> list[tuple[str, type[RequestHandler]]]:
         (f"{base_path}/api/auth/logout", Logout),
         (f"{base_path}/api/health/realtime", Health),
         (f"{base_path}/healthz", Alive),
+        (f"{base_path}/problems", Problems),
+        (f"{base_path}/problems/([^/]+)", Problem),
         (".*", UnknownRoute),
     ]
 

@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "rtserver"
 LEVELS = (
     "rtserver",
     "errors interval",
+    "problems",
     "clock conditional config cursor limits schema timers timestamps worker",
     "event",
     "publication readers records ring sse",
@@ -31,8 +32,8 @@ LEVELS = (
     "core",
     "handlers handlers.body handlers.cors handlers.credentials handlers.negotiation handlers.problem handlers.query",
     "handlers.base",
-    "handlers.history handlers.operation handlers.publish handlers.sessions handlers.sign_in handlers.stream "
-    "handlers.updates",
+    "handlers.history handlers.operation handlers.pages handlers.publish handlers.sessions handlers.sign_in "
+    "handlers.stream handlers.updates",
     "app",
     "demo",
     "cli",
