@@ -27,6 +27,7 @@ from rtserver.config import Config
 from rtserver.core import Core
 from rtserver.errors import RequestError, StartRefused
 from rtserver.handlers.base import Api, UnknownRoute
+from rtserver.handlers.description import Description
 from rtserver.handlers.history import Messages, OneEvent
 from rtserver.handlers.operation import Alive, Health
 from rtserver.handlers.pages import Problem, Problems
@@ -71,6 +72,7 @@ def routes(base_path: str) -> list[tuple[str, type[RequestHandler]]]:
         (f"{session}/updates", Updates),
         (f"{base_path}/api/auth/cookie", Cookie),
         (f"{base_path}/api/auth/logout", Logout),
+        (f"{base_path}/api/openapi.json", Description),
         (f"{base_path}/api/health/realtime", Health),
         (f"{base_path}/healthz", Alive),
         (f"{base_path}/problems", Problems),

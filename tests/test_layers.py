@@ -34,6 +34,11 @@ LEVELS = (
     "handlers.base",
     "handlers.history handlers.operation handlers.pages handlers.publish handlers.sessions handlers.sign_in "
     "handlers.stream handlers.updates",
+    "openapi.schemas",
+    "openapi.parameters openapi.responses",
+    "openapi.operations",
+    "openapi",
+    "handlers.description",
     "app",
     "demo",
     "cli",

@@ -14,7 +14,8 @@ from rtserver.publication import check_type
 MAX_FIELDS = 200
 MAX_TYPES = 50
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
-_NUMBER = re.compile("-?[0-9]{1,18}")
+# More digits than any limit has, and fewer than make int() slow.
+_NUMBER = re.compile("-?[0-9]{1,100}")
 
 
 class Query:
