@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes
 
+from rtserver.app import routes
+from rtserver.handlers.base import BaseHandler, UnknownRoute
 from tests.contract import assert_problem
 from tests.http import Connection, Response
 from tests.process import ServerProcess
@@ -39,7 +41,7 @@ NUMBERS = [
     "1e3",
     "NaN",
     "Infinity",
-    "０",
+    "\uff10",
     "+1",
     " 1",
     "0x1",
@@ -109,18 +111,13 @@ RAW = [
         b'{"data": ' + b"[" * 200 + b"]" * 200 + b"}",
     ),
 ]
-PATHS = [
-    *("/api/sessions", "/api/sessions/{}", "/api/sessions/{}/participants", "/api/sessions/{}/participants/{}"),
-    *("/api/sessions/{}/leave", "/api/sessions/{}/events", "/api/sessions/{}/events/{}", "/api/sessions/{}/messages"),
-    *(
-        "/api/sessions/{}/updates",
-        "/api/sessions/{}/tickets",
-        "/api/auth/cookie",
-        "/api/auth/logout",
-        "/api/openapi.json",
-    ),
-    *("/api/health/realtime", "/healthz", "/problems", "/problems/{}", "/{}", "/api/{}"),
-]
+# Every address with what it takes, and some that are nowhere.
+ROUTES = {
+    pattern.replace("([^/]+)", "{}"): handler.allowed_methods()
+    for pattern, handler in routes("")
+    if issubclass(handler, BaseHandler) and handler is not UnknownRoute
+}
+ROUTES |= {"/{}": ["GET", "POST"], "/api/{}": ["GET", "POST"]}
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "LINK"]
 PARAMETERS = [
     *(
@@ -165,8 +162,8 @@ class Figures:
         refused = sum(count for status, count in self.statuses.items() if status >= 400)
         return (
             f"{self.requests} requests, {refused} refused ({len(self.statuses)} statuses), the slowest answered in "
-            f"{1000 * self.slowest_seconds:.0f} ms; after the warm-up memory grew by {self.grown_bytes / 1e6:.1f} MB and "
-            f"descriptors by {self.grown_descriptors}; {len(self.violations)} violations"
+            f"{1000 * self.slowest_seconds:.0f} ms; after the warm-up memory grew by {self.grown_bytes / 1e6:.1f} MB "
+            f"and descriptors by {self.grown_descriptors}; {len(self.violations)} violations"
         )
 
 
@@ -178,9 +175,9 @@ class Generator:
     def request(self) -> tuple[str, str, dict[str, str], bytes | None]:
         """Return the next request: method, target, headers, body."""
         rng = self._rng
-        path = rng.choice(PATHS)
-        path = path.format(*[self._text("s") for _ in range(path.count("{}"))])
-        method = rng.choice(METHODS[:5] if rng.random() < 0.9 else METHODS)
+        pattern = rng.choice(list(ROUTES))
+        path = pattern.format(*[self._text("s") for _ in range(pattern.count("{}"))])
+        method = rng.choice(ROUTES[pattern] if rng.random() < 0.9 else METHODS)
         pairs = [f"{rng.choice(PARAMETERS)}={self._text()}" for _ in range(rng.choice((0, 0, 1, 1, 2, 5)))]
         if pairs and rng.random() < 0.1:
             pairs.append(pairs[0])

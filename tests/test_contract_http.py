@@ -278,3 +278,13 @@ async def test_health_says_whether_this_server_should_get_traffic(api, is_draini
 
 def test_the_public_routes_are_the_two_of_health():
     assert set(PATHS) > PUBLIC
+
+
+@pytest.mark.parametrize("method", ["TRACE", "LINK", "FINISH", "get"])
+async def test_an_answer_after_which_the_connection_ends_says_so(api, method):
+    """RFC 9112 section 9.6: else the next request on it is lost without a word."""
+    async with Connection(api.port) as connection:
+        answer = await api.request(method, "/sessions", connection=connection)
+        assert_problem(answer, 405)
+        assert answer.headers["connection"] == "close"
+        assert await connection.reader.read() == b""

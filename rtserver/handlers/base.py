@@ -77,6 +77,7 @@ class BaseHandler(RequestHandler):
 
     def initialize(self) -> None:
         self._is_by_cookie = False
+        self._has_begun = False  # whether the request is answered after its body has been read
         self._body = RequestBody(self.request.headers, self.config.max_body_bytes)
 
     @property
@@ -91,10 +92,10 @@ class BaseHandler(RequestHandler):
         try:
             await self._check()
         except RequestError as error:
-            if self._body.is_worth_reading:
-                self._refuse_after_reading(error)
-            else:
+            if not self._body.is_worth_reading:
                 raise
+            self._refuse_after_reading(error)
+        self._has_begun = True
 
     async def _check(self) -> None:
         """Refuse what can be refused before the body is read, in the contract's order."""
@@ -277,6 +278,9 @@ class BaseHandler(RequestHandler):
         self.set_status(error.status)
         self._set_headers(error.headers())
         self.set_header("Content-Type", problem.MEDIA_TYPE)
+        if not self._has_begun:
+            # Refused before the body was read: the connection ends with this answer (RFC 9112 section 9.6).
+            self.set_header("Connection", "close")
         self.send(problem.problem_body(error, self.config.base_path, self.request.path))
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
