@@ -30,6 +30,8 @@ setup(
             "pytest-tornado==0.8.1",
             "pytest-xdist>=3.8,<4",
             "hypothesis>=6.150",
+            "schemathesis>=4.32,<5",
+            "openapi-spec-validator>=0.9,<1",
             "ruff==0.17.*",
             "mypy>=2.3,<3",
         ],

@@ -72,15 +72,21 @@ def many_streams(directory: Path) -> Outcome:
 
 
 def upkeep(directory: Path) -> Outcome:
-    sabotage = subprocess.run([sys.executable, "-m", "tests.sabotage"], cwd=ROOT, capture_output=True, text=True)
-    noticed = sabotage.stdout.strip().splitlines()[-1]
+    command = [sys.executable, "-m", "tests.sabotage", "P1", "P2", "P3", "P4", "P5"]
+    sabotage = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    is_met, figure = whole_suite(directory, TEST_MINUTES)
+    return Outcome(sabotage.returncode == 0 and is_met, f"{sabotage.stdout.strip().splitlines()[-1]}; {figure}")
+
+
+def whole_suite(directory: Path, max_minutes: float) -> Outcome:
+    """Run ``make test`` in a clean clone."""
     place = clone(directory / "clone")
     began_at = time.monotonic()
     tests = place.shell("make test", seconds=1800)
     minutes = (time.monotonic() - began_at) / 60
     passed = re.findall(r"\d+ passed.*", tests.stdout)[-1:] or [tests.stdout[-2000:] + tests.stderr[-1000:]]
-    figure = f"{noticed}; make test, with its set-up, ruff and mypy, took {minutes:.1f} minutes: {passed[0]}"
-    return Outcome(sabotage.returncode == tests.returncode == 0 and minutes < TEST_MINUTES, figure)
+    figure = f"make test, with its set-up, ruff and mypy, took {minutes:.1f} minutes: {passed[0]}"
+    return Outcome(tests.returncode == 0 and minutes < max_minutes, figure)
 
 
 LINES = (
