@@ -89,9 +89,11 @@ class Reader:
         timestamp_us = session.timestamp_of(sequence)
         if timestamp_us is None:
             timestamp_us = await self._worker.call(self._queries.timestamp_of, session.number, sequence)
-        if timestamp_us is None or sequence < session.trimmed_sequence:
-            # Retention came in between.
-            return Gap(ResetReason.TRIMMED, since.text)
+        # Retention may have come in between, and made a later event the edge than the one that was looked for.
+        reason = session.judge_since(since, self._clock()) or (ResetReason.TRIMMED if timestamp_us is None else None)
+        if reason is not None:
+            return Gap(reason, since.text)
+        assert timestamp_us is not None
         return Location(sequence, encode_id(timestamp_us, session.epoch, sequence))
 
     def read_ring(self, session: Session, after: int, types: Types = None, limit: int | None = None) -> Page | None:

@@ -56,6 +56,13 @@ _ROWS = (
     ("take a since from before what was trimmed", "session.py",
      "if self.trimmed_sequence and since.timestamp_us < self.trimmed_timestamp_us:", "if False:",
      SHORT + "test_a_since_before_what_was_trimmed_is_a_gap_and_the_edge_is_not"),
+    (
+        "forget that retention goes on while a moment is looked for",
+        "reader.py",
+        "session.judge_since(since, self._clock()) or (ResetReason.TRIMMED if timestamp_us is None else None)",
+        "ResetReason.TRIMMED if timestamp_us is None else None",
+        "test_reader.py::test_a_moment_that_retention_overtakes_while_it_is_looked_for_is_told",
+    ),
     ("take a since from the future", "session.py",
      "if since.timestamp_us > max(now_us, self.last_timestamp_us):", "if False:",
      SHORT + "test_a_since_later_than_now_is_a_gap"),
