@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from rtserver.auth import Role, make_token, read_secret
@@ -41,14 +42,16 @@ class ServerProcess:
         self.process: subprocess.Popen[str]
 
     def start(self) -> ServerProcess:
+        # A file: a pipe that nobody reads would fill with the log and hold the server up.
+        self._log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            self._arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+            self._arguments, stdout=subprocess.PIPE, stderr=self._log, text=True, env=environment()
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line.startswith("rtserver ready "):
             self.process.kill()
-            raise AssertionError(f"not ready: {line!r} {self.process.communicate()[1]}")
+            raise AssertionError(f"not ready: {line!r} {self.wait()[1]}")
         self.url = line.split()[2]
         return self
 
@@ -72,8 +75,9 @@ class ServerProcess:
 
     def wait(self) -> tuple[int, str]:
         """Return the exit status and what was logged, when the process has ended."""
-        _, logged = self.process.communicate(timeout=READY_SECONDS)
-        return self.process.returncode, logged
+        self.process.communicate(timeout=READY_SECONDS)
+        self._log.seek(0)
+        return self.process.returncode, self._log.read()
 
     def resident_bytes(self) -> int:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
