@@ -39,11 +39,12 @@ class ServerProcess:
         self._arguments += ["--rate-limit", "0", "--stream-rate-limit", "0"]
         self._arguments += arguments
         self.url = ""
+        self._logged = ""
         self.process: subprocess.Popen[str]
 
     def start(self) -> ServerProcess:
         # A file: a pipe that nobody reads would fill with the log and hold the server up.
-        self._log = tempfile.TemporaryFile("w+")
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed when the process has ended
         self.process = subprocess.Popen(
             self._arguments, stdout=subprocess.PIPE, stderr=self._log, text=True, env=environment()
         )
@@ -76,8 +77,11 @@ class ServerProcess:
     def wait(self) -> tuple[int, str]:
         """Return the exit status and what was logged, when the process has ended."""
         self.process.communicate(timeout=READY_SECONDS)
-        self._log.seek(0)
-        return self.process.returncode, self._log.read()
+        if not self._log.closed:
+            with self._log:
+                self._log.seek(0)
+                self._logged = self._log.read()
+        return self.process.returncode, self._logged
 
     def resident_bytes(self) -> int:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
