@@ -152,3 +152,10 @@ async def test_ids_are_compared_letter_by_letter(api, name):
 @pytest.mark.parametrize("target", ["/api/sessions/../sessions/s", "/api/./sessions/s", "/api/sessions/x/../s"])
 async def test_dots_in_a_path_lead_nowhere(api, target):
     assert_problem(await request(api.port, "GET", target, api.headers("service")), 404)
+
+
+async def test_any_number_of_unknown_parameters_is_ignored(api):
+    """DESIGN 4: and the token is asked for before anything in the address."""
+    many = "&".join(f"x{number}=%ff" for number in range(1000))
+    assert (await api.get(f"/sessions?{many}")).status == 200
+    assert (await api.get(f"/sessions?{many}", who=None)).status == 401
