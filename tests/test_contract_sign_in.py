@@ -80,6 +80,7 @@ async def test_the_cookie_reads(api):
         ({"Sec-Fetch-Site": "cross-site", "Origin": "http://{host}"}, 403),
         ({"Origin": "null"}, 403),
         ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://[::1"}, 403),  # no address at all
         ({"Origin": "http://{host}.evil.example"}, 403),
         ({"Referer": "http://{host}/"}, 403),
     ],

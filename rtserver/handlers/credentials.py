@@ -34,13 +34,20 @@ def check_same_origin(request: HTTPServerRequest) -> None:
         is_ours = site.strip().lower() == "same-origin"
     else:
         # Not the scheme: TLS may have ended on the way.
-        origin = urlsplit(request.headers.get("Origin", ""))
-        is_ours = bool(origin.netloc) and origin.netloc.lower() == request.host.lower()
+        host = _host_of(request.headers.get("Origin", ""))
+        is_ours = bool(host) and host.lower() == request.host.lower()
     if not is_ours:
         raise CrossSiteWrite(
             "a write that is authenticated by cookie must come from a page of this server: with Sec-Fetch-Site: "
             "same-origin, or with its Origin; other programs send Authorization: Bearer <token>"
         )
+
+
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # http://[::1
+        return ""
 
 
 def is_over_tls(request: HTTPServerRequest) -> bool:
