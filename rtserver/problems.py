@@ -1,6 +1,6 @@
 """What each refusal means and what to do, for people: the pages behind a problem's ``type`` (RFC 9457 section 3.1.1).
 
-One entry for each `RequestError` that can be answered; a test walks the tree of `rtserver.errors`.
+One entry for each `RequestError`; a test walks the tree of `rtserver.errors`, another sends the examples.
 """
 
 from __future__ import annotations
@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from rtserver import errors
+
+# What is published in examples.
+HELLO = '{"type": "message_added", "data": {"content": "Hello"}}'
 
 
 class Explanation(NamedTuple):
@@ -86,8 +89,9 @@ EXPLANATIONS: dict[type[errors.RequestError], Explanation] = {
         "cookie alone must therefore show that it comes from a page of this server.",
         "Send it from a page of the same origin, or send Authorization: Bearer instead of the cookie. If a proxy "
         "changes the Host, have it pass the original one on.",
-        "POST /api/sessions/case-1/events\nCookie: rt_token=eyJ...\nOrigin: https://elsewhere.example",
-        "a write that is authenticated by cookie must come from a page of this server",
+        f"POST /api/sessions/case-1/events\nCookie: rt_token=eyJ...\nOrigin: https://elsewhere.example\n\n{HELLO}",
+        "a write that is authenticated by cookie must come from a page of this server: with Sec-Fetch-Site: "
+        "same-origin, or with its Origin; other programs send Authorization: Bearer <token>",
     ),
     errors.NotFound: Explanation(
         "There is nothing at this address.",
@@ -113,7 +117,8 @@ EXPLANATIONS: dict[type[errors.RequestError], Explanation] = {
         "Ask with an id or a sequence that was read from this session. What retention removes is gone; how long events "
         "are kept is the operator's setting.",
         "GET /api/sessions/case-1/events/7",
-        "the session has no event '7'",
+        "the session has no event '7': it was trimmed, is of an earlier life of it, or never was; ask with the id of "
+        "an event that was read here, or its sequence",
     ),
     errors.MethodNotAllowed: Explanation(
         "The address exists and does not take this method.",
@@ -136,13 +141,13 @@ EXPLANATIONS: dict[type[errors.RequestError], Explanation] = {
     errors.SessionPaused: Explanation(
         "The application has paused the session; participants cannot publish meanwhile. Reading goes on.",
         "Wait for session_status_changed with the status active.",
-        "POST /api/sessions/case-1/events",
+        f"POST /api/sessions/case-1/events\n\n{HELLO}",
         "the session is paused; participants can publish when its status is 'active' again",
     ),
     errors.SessionClosed: Explanation(
         "The session is closed; nobody can publish in it. Its events can still be read.",
         'The application may open it again: PATCH /api/sessions/{id} with {"status": "active"}.',
-        "POST /api/sessions/case-1/events",
+        f"POST /api/sessions/case-1/events\n\n{HELLO}",
         "the session is closed; nobody can publish until its status is 'active' again",
     ),
     errors.TooManyParticipants: Explanation(
@@ -223,14 +228,14 @@ EXPLANATIONS: dict[type[errors.RequestError], Explanation] = {
         "The disk under the server refuses writes. What was acknowledged is safe; this publish was not made.",
         "Repeat it with the same messageId or Idempotency-Key. The operator should look at the disk: the server's log "
         "has what it said.",
-        "POST /api/sessions/case-1/events",
+        f"POST /api/sessions/case-1/events\n\n{HELLO}",
         "the disk does not take writes (SQLITE_IOERR_WRITE); try again",
     ),
     errors.StorageFull: Explanation(
         "The disk under the server is full. Reading goes on; this publish was not made.",
         "Free space, or shorten retention; publishing works again by itself. Then repeat the publish with the same "
         "messageId or Idempotency-Key.",
-        "POST /api/sessions/case-1/events",
+        f"POST /api/sessions/case-1/events\n\n{HELLO}",
         "the disk is full; events can be read but not published until there is space again",
     ),
 }

@@ -44,7 +44,9 @@ async def test_the_type_of_a_refusal_leads_to_its_page(start_server):
     answer = await request(api.port, "GET", "/rt/api/sessions/s?ticket=x", {}, None)
     assert answer.json["type"] == "/rt/problems/invalid-ticket"
     page = await request(api.port, "GET", answer.json["type"], BROWSER, None)
-    assert page.status == 200 and "/rt/problems/invalid-ticket" in page.body.decode()
+    shown = page.body.decode()
+    assert page.status == 200 and "/rt/problems/invalid-ticket" in shown
+    assert shown.count("/api/") == shown.count("/rt/api/") > 0
 
 
 async def test_all_problems_are_listed(api):

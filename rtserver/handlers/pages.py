@@ -13,7 +13,7 @@ from rtserver.errors import NotFound
 from rtserver.handlers.base import BaseHandler
 from rtserver.handlers.negotiation import weigh
 from rtserver.handlers.problem import problem_body
-from rtserver.problems import PAGES, Page
+from rtserver.problems import PAGES, Explanation, Page
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -74,7 +74,12 @@ class Problem(Problems):
         page = PAGES.get(slug)
         if page is None:
             raise NotFound(f"there is no problem {slug[:64]!r}; all are at {self.config.base_path}/problems")
+        page = page._replace(explanation=self._here(page.explanation))
         self.send_page(page.error.title, self._html(page), self._text(page))
+
+    def _here(self, explanation: Explanation) -> Explanation:
+        """Return it with addresses as they are on this server."""
+        return Explanation(*(part.replace("/api/", f"{self.config.base_path}/api/") for part in explanation))
 
     def _answer(self, page: Page) -> str:
         error = page.error.__new__(page.error)
