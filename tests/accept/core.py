@@ -84,8 +84,10 @@ def whole_suite(directory: Path, max_minutes: float) -> Outcome:
     began_at = time.monotonic()
     tests = place.shell("make test", seconds=1800)
     minutes = (time.monotonic() - began_at) / 60
-    passed = re.findall(r"\d+ passed.*", tests.stdout)[-1:] or [tests.stdout[-2000:] + tests.stderr[-1000:]]
-    figure = f"make test, with its set-up, ruff and mypy, took {minutes:.1f} minutes: {passed[0]}"
+    passed = re.findall(r"(?:\d+ failed, )?\d+ passed.*", tests.stdout)[-1:]
+    passed = passed or [tests.stdout[-2000:] + tests.stderr[-1000:]]
+    passed += re.findall(r"(?m)^(?:FAILED|ERROR) .*", tests.stdout)
+    figure = f"make test, with its set-up, ruff and mypy, took {minutes:.1f} minutes: {'; '.join(passed)}"
     return Outcome(tests.returncode == 0 and minutes < max_minutes, figure)
 
 
