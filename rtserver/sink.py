@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 from tornado.iostream import IOStream
 
+from rtserver.errors import ReaderGone
+
 # A reader that has not taken the farewell by then is not reading.
 CLOSE_GRACE_SECONDS = 5.0
 # Unsent bytes the kernel may hold for one stream: without it a reader that never reads was measured at 3.9 MB.
@@ -73,8 +75,10 @@ class SocketSink(asyncio.Protocol):
 async def take_over(stream: IOStream, *, is_chunked: bool, dead_after_seconds: float) -> SocketSink:
     """Make a sink of the socket that a request has detached.
 
-    A peer that acknowledges nothing for ``dead_after_seconds`` is given up by the kernel.
+    A peer that acknowledges nothing for ``dead_after_seconds`` is given up by the kernel.  Raises `ReaderGone`.
     """
+    if stream.closed():
+        raise ReaderGone
     connection = stream.socket.dup()
     stream.close()
     connection.setblocking(False)

@@ -440,3 +440,25 @@ async def test_a_secret_is_in_no_stream(api):
         connected = await stream.until("connected")
         assert token not in json.dumps(connected.data)
         assert sequence_of(connected.id) == 2
+
+
+async def test_a_client_that_leaves_before_its_stream_is_open_leaves_nothing_behind(api, monkeypatch, caplog):
+    """P4, P7: it is no mistake of the server's either."""
+    asked, gone, really = asyncio.Event(), asyncio.Event(), api.hub.open_at
+
+    async def late(*arguments):
+        asked.set()
+        await gone.wait()
+        return await really(*arguments)
+
+    monkeypatch.setattr(api.hub, "open_at", late)
+    async with Connection(api.port) as connection:
+        connection.send("GET", "/api/sessions/s/events", api.headers("alice"))
+        await asked.wait()
+    await until(lambda: all(each.stream.closed() for each in api.server._http._connections))
+    gone.set()
+    await until(lambda: not api.hub.streams._kept)
+    await until(lambda: not api.server._http._connections)
+
+    assert api.hub.streams.count == 0
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from tornado.httputil import format_timestamp
 
-from rtserver.errors import NotAcceptable
+from rtserver.errors import NotAcceptable, ReaderGone
 from rtserver.handlers.base import SessionHandler
 from rtserver.handlers.negotiation import accepts
 from rtserver.limits import Limiter
@@ -41,7 +41,10 @@ class Stream(SessionHandler):
                 # Now, or Tornado adds a Content-Length that no stream has.
                 await self.flush()
             else:
-                sink = await self._take_over()
+                try:
+                    sink = await self._take_over()
+                except ReaderGone:
+                    return
                 if self.hub.is_draining:
                     self.hub.streams.refuse(sink, Ending.SHUTDOWN, preamble=self._head())
                     return
