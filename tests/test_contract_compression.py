@@ -10,7 +10,7 @@ import zlib
 import pytest
 
 from rtserver.errors import Malformed, TooLarge
-from rtserver.handlers.body import inflate
+from rtserver.handlers.body import MAX_MEMBERS, inflate
 from rtserver.handlers.negotiation import accepts, accepts_gzip, weigh
 
 ACCEPT = {"Accept-Encoding": "gzip"}
@@ -114,6 +114,17 @@ def test_gzip_may_come_in_several_members():
     assert inflate(gzip.compress(b"one ") + gzip.compress(b"two"), "gzip", 100) == b"one two"
     with pytest.raises(TooLarge):
         inflate(gzip.compress(b"x" * 60) + gzip.compress(b"x" * 60), "gzip", 100)
+
+
+@pytest.mark.parametrize("count", [MAX_MEMBERS - 1, MAX_MEMBERS, MAX_MEMBERS + 1])
+def test_gzip_has_so_many_members_and_no_more(count):
+    """P4: each costs a copy of what is left."""
+    body = gzip.compress(b"x") * count
+    if count <= MAX_MEMBERS:
+        assert inflate(body, "gzip", 1000) == b"x" * count
+    else:
+        with pytest.raises(Malformed, match=f"more than {MAX_MEMBERS} gzip members"):
+            inflate(body, "gzip", 1000)
 
 
 @pytest.mark.parametrize("size", [99, 100, 101])

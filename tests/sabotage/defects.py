@@ -297,5 +297,13 @@ DEFECTS = (
         "inflater.decompress(body)",
         "test_contract_compression.py::test_a_bomb_is_refused_before_it_takes_memory",
     ),
+    Defect(
+        "P4",
+        "inflate any number of gzip members",
+        "handlers/body.py",
+        "for _ in range(MAX_MEMBERS):",
+        "while True:",
+        "test_contract_compression.py::test_gzip_has_so_many_members_and_no_more",
+    ),
     *POLLING,
 )
