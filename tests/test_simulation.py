@@ -3,8 +3,11 @@
 A failing seed is printed; ``make simulate FIRST=<seed> COUNT=1`` runs it alone, and it is then added to KNOWN.
 """
 
+import asyncio
+
 import pytest
 
+from tests.simulation.loop import Endless, SimulatedLoop
 from tests.simulation.world import World, migrated_image, quiet
 
 SCHEDULES = 2000
@@ -35,3 +38,27 @@ def test_no_schedule_loses_repeats_or_reorders_an_event(image, first):
 
 def test_the_same_seed_gives_the_same_schedule(image):
     assert [World(7, image).run(), World(11, image).run()] == [World(7, image).run(), World(11, image).run()]
+
+
+def test_a_world_that_goes_round_in_circles_comes_to_an_end():
+    async def circle():
+        while True:
+            await asyncio.sleep(0.01)
+
+    loop = SimulatedLoop()
+    task = loop.create_task(circle())
+    with pytest.raises(Endless):
+        loop.run_until_complete(task)
+
+    # And can be cleaned up.
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(task)
+    loop.close()
+
+
+def test_a_world_that_breaks_is_a_violation_of_its_seed(image, monkeypatch):
+    monkeypatch.setattr(World, "_judge", lambda world: 1 / 0)
+    outcome = World(7, image).run()
+    assert outcome.seed == 7
+    assert "ZeroDivisionError" in outcome.violations[0]

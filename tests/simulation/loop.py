@@ -1,6 +1,7 @@
 """An event loop whose time is simulated: it never waits, it jumps to the next timer.
 
-Same seed, same order of everything: nothing but what is scheduled on it can happen.
+Same seed, same order of everything: nothing but what is scheduled on it can happen.  And it comes to an end: what goes
+round in circles there would do so for ever in the real world.
 """
 
 from __future__ import annotations
@@ -10,10 +11,18 @@ import selectors
 from collections.abc import Callable
 from typing import Any
 
+# Of one life; the longest of thousands takes 2,400.
+MAX_STEPS = 20_000
+
+
+class Endless(Exception):
+    """The simulated world goes on and on."""
+
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
     def __init__(self, now: float = 0.0) -> None:
         self._now = now
+        self._steps = 0
         super().__init__(_NoWaiting(self))
 
     def time(self) -> float:
@@ -22,6 +31,11 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def advance(self, seconds: float | None) -> None:
         if seconds is None:
             raise RuntimeError("the simulated world stands still: nothing is scheduled and nobody is done")
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            # Once: whoever cleans up may take as many again.
+            self._steps = 0
+            raise Endless(f"a life went on for {MAX_STEPS} steps and did not come to its end")
         # A hair further than asked: a timer must be due after the jump, whatever the rounding.
         self._now += max(0.0, seconds) + 1e-9 if seconds else 0.0
 

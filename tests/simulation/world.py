@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import random
+import traceback
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from tests.checker import History, ReaderLog, Stored, check, check_order
 from tests.http import parse_block
 from tests.readers import CONTROL, sequence_of
 from tests.simulation.disk import Image, Operation, SimulatedDisk
-from tests.simulation.loop import SimulatedLoop, SimulatedWorker
+from tests.simulation.loop import Endless, SimulatedLoop, SimulatedWorker
 from tests.simulation.network import SimulatedSink
 
 DATABASE = "rtserver.db"
@@ -154,6 +155,10 @@ class World:
             self._disk.heal()
             self._live(self._last_life())
             self._judge()
+        except Endless as error:
+            self.outcome.violations.append(str(error))
+        except Exception:
+            self.outcome.violations.append(f"the world broke: {traceback.format_exc()}")
         finally:
             fanout.PASS_SECONDS, fanout.WRITES_PER_LOOK = previous
             self._disk.close()
