@@ -140,6 +140,9 @@ async def test_a_listed_origin_may_send_the_cookie_and_any_other_may_not(start_s
     """With credentials the origin is named; for * browsers allow none."""
     for origins, expected in (("https://app.example.com", ("https://app.example.com", "true")), ("*", ("*", None))):
         api = await start_server(cors_origins=origins)
+        await api.post("/sessions", {"sessionId": "s"})
+        async with api.stream(headers={"Origin": "https://app.example.com"}, who="service") as stream:
+            assert stream.headers.get(CREDENTIALS) == expected[1]
         for path in ("/sessions", "/nothing"):
             answer = await api.get(path, headers={"Origin": "https://app.example.com"})
             found = answer.headers.get("access-control-allow-origin"), answer.headers.get(CREDENTIALS)
@@ -148,3 +151,27 @@ async def test_a_listed_origin_may_send_the_cookie_and_any_other_may_not(start_s
 
 
 CREDENTIALS = "access-control-allow-credentials"
+
+
+PUBLIC_ANSWERS = {"/healthz", "/nothing"}
+
+
+async def test_every_answer_names_what_it_depends_on(start):
+    """P6: a cache, the browser's own first of all, must not give one person's answer to another."""
+    api = await start("list")
+
+    for method, path, body, who, status in ANSWERS:
+        response = await api.request(method, path, body, who=who)
+
+        assert response.status == status, (method, path)
+        expected = {"accept-encoding", "origin"} | (set() if path in PUBLIC_ANSWERS else {"authorization", "cookie"})
+        assert names(response.headers["vary"]) == expected | ({"save-data"} & names(response.headers["vary"]))
+
+
+async def test_the_head_of_a_stream_is_that_of_its_answer(start):
+    api = await start("list")
+
+    head = await api.request("HEAD", "/sessions/s/events", who="alice", headers={"Origin": HERE})
+    async with api.stream(headers={"Origin": HERE}) as stream:
+        assert head.headers | {"date": ""} == stream.headers | {"date": ""}
+        assert {"authorization", "cookie", "origin"} <= names(stream.headers["vary"])
