@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sabotage.__main__ import judge
+from tests.sabotage.defect import Defect
 from tests.sabotage.defects import DEFECTS
 
 ROOT = Path(__file__).parent.parent
@@ -26,3 +28,21 @@ def test_the_test_a_defect_names_exists(defect):
 
 def test_every_promise_has_a_defect():
     assert {defect.promise for defect in DEFECTS} >= {f"P{number}" for number in range(1, 9)}
+
+
+SPREAD = "return round(base_seconds * 1000 * rng.uniform(0.5, 1.5))"
+
+
+@pytest.mark.parametrize(
+    ("after", "test", "is_noticed", "words"),
+    [
+        (f"{SPREAD}  # no defect", "test_interval.py", False, "passed"),
+        ("return 1 / 0", "test_interval.py", True, "ZeroDivisionError"),
+        ("return round(", "test_interval.py", False, "SyntaxError"),
+        ("return 1 / 0", "test_interval.py::test_that_is_not_there", False, "not found"),
+    ],
+)
+def test_a_defect_is_noticed_only_by_a_test_that_ran_and_failed(after, test, is_noticed, words):
+    verdict = judge(Defect("P5", "for this test", "interval.py", SPREAD, after, test))
+    assert verdict.is_noticed == is_noticed
+    assert words in verdict.words

@@ -44,8 +44,9 @@ DEFECTS = (
         "P2",
         "do not take numbers back when their batch fails",
         "sealing.py",
-        "        self.heads: dict[int, Head] = {}\n",
-        "        self.heads = seal_all.__dict__.setdefault('heads', {})\n",
+        "        head.last_sequence += 1\n",
+        "        session = sealed.change.session\n"
+        "        head.last_sequence = session.taken = max(head.last_sequence, getattr(session, 'taken', 0)) + 1\n",
         SIMULATION,
     ),
     Defect(
@@ -86,7 +87,8 @@ DEFECTS = (
         "session.py",
         "if cursor.epoch is not None and cursor.epoch != self.epoch:",
         "if False:",
-        "test_session.py::test_cursor_of_another_life_is_of_another_epoch",
+        # Of an event that is there, at its very time: nothing else would notice.
+        "test_session.py::test_cursor_of_another_life_is_of_another_epoch[3-0]",
     ),
     Defect(
         "P3",
