@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
+from tests.command import run
 from tests.process import environment
 
 README = Path(__file__).parent.parent / "README.rst"
+SESSION_SECONDS = 120
 _BLOCK = re.compile(r"^\.\. code-block:: sh\n\n((?:    .*\n|\n)+)", re.MULTILINE)
 
 # What each block must show, as regular expressions in this order.
@@ -47,16 +48,10 @@ def run_session(
     script = "".join(f"{block}\necho '{marker}'\n" for block in blocks())
     if port is not None:
         script = script.replace("8081", str(port))
-    pasted = subprocess.run(
-        shell,
-        input=f"cd {inside or directory}\n{script}",
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=env or environment(),
-    )
-    shown = pasted.stdout.split(marker + "\n")
-    assert len(shown) == len(blocks()) + 1, (pasted.stdout, pasted.stderr)
+    script = f"cd {inside or directory}\n{script}"
+    pasted = run(shell, SESSION_SECONDS, directory, env or environment(), typed=script)
+    shown = pasted.shown.split(marker + "\n")
+    assert len(shown) == len(blocks()) + 1, pasted
     return shown[:-1]
 
 

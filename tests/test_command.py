@@ -12,6 +12,11 @@ def test_a_command_says_how_it_ended_and_what_it_showed(tmp_path):
     assert (ran.status, ran.shown, ran.last_line) == (3, "one\ntwo\n", "two")
 
 
+def test_a_command_reads_what_is_typed_and_then_the_end(tmp_path):
+    assert run(["cat"], 10, tmp_path, typed="hello\n").shown == "hello\n"
+    assert run(["cat"], 10, tmp_path).shown == ""
+
+
 def test_a_command_that_shows_nothing_has_a_last_line_all_the_same(tmp_path):
     assert run(["true"], 10, tmp_path).last_line == "(nothing was shown)"
 

@@ -7,9 +7,11 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.command import Ran, run
 from tests.readme import missing, run_session
 
 ROOT = Path(__file__).parent.parent.parent
@@ -19,8 +21,13 @@ SUITE = "bookworm"
 BOOTSTRAP_SECONDS = 600
 SET_UP_SECONDS = 600
 # How this machine reaches its package sources is this machine's own business; a fresh Debian here needs the same.
-HOST_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
+HOST_PATHS = (
+    *("/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"),
+    *("/etc/apt/apt.conf", "/etc/apt/apt.conf.d", "/etc/apt/auth.conf.d"),
+)
 HOST_VARIABLES = ("PIP_", "SSL_CERT", "REQUESTS_CA", "CURL_CA", "http_proxy", "https_proxy", "no_proxy")
+# The mounts are of a namespace of their own and end with the command: nothing is left for who removes the directory.
+ENTER = 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"'
 
 
 class Place:
@@ -31,9 +38,8 @@ class Place:
         self.inside = inside
         self.prefix = prefix
 
-    def shell(self, script: str, seconds: float) -> subprocess.CompletedProcess[str]:
-        command = [*self.prefix, "bash", "-c", f"cd {self.inside} && {script}"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=environment())
+    def shell(self, script: str, seconds: float) -> Ran:
+        return run([*self.prefix, "bash", "-c", f"cd {self.inside} && {script}"], seconds, self.path, environment())
 
 
 def environment() -> dict[str, str]:
@@ -48,44 +54,42 @@ def clone(directory: Path) -> Place:
     return Place(directory, str(directory))
 
 
-@contextlib.contextmanager
-def fresh_debian(directory: Path) -> Iterator[Place | str]:
-    """A clone in a Debian that has nothing else, or the reason why there is none."""
+def fresh_debian(directory: Path) -> Place | str:
+    """Return a clone in a Debian that has nothing else, or the reason why there is none."""
     if os.getuid() != 0 or shutil.which("debootstrap") is None:
-        yield "not in a fresh Debian: that needs root and debootstrap"
-        return
+        return "not in a fresh Debian: that needs root and debootstrap"
     root = directory / "debian"
-    made = subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={PACKAGES},ca-certificates", SUITE, str(root)],
-        capture_output=True,
-        text=True,
-        timeout=BOOTSTRAP_SECONDS,
-    )
-    if made.returncode:
-        yield f"not in a fresh Debian: debootstrap said {made.stdout.splitlines()[-1:]}"
-        return
-    wheels = os.environ.get("PIP_FIND_LINKS", "")
-    for name in (*HOST_FILES, wheels):
-        if name and Path(name).exists():
-            target = root / name.lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(name, target) if Path(name).is_dir() else shutil.copy(name, target)
+    command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES},ca-certificates", SUITE, str(root), *mirror()]
+    made = run(command, BOOTSTRAP_SECONDS, directory)
+    if made.status != 0:
+        return f"not in a fresh Debian: debootstrap said {made.last_line!r}"
+    for path in host_paths():
+        target = root / path.relative_to("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, target, dirs_exist_ok=True)
+        else:
+            shutil.copy(path, target)
     clone(root / "rtserver")
-    with mounted(root, "/proc", "/dev"):
-        yield Place(root / "rtserver", "/rtserver", ("chroot", str(root)))
+    return Place(
+        root / "rtserver",
+        "/rtserver",
+        ("unshare", "--mount", "--propagation", "private", "sh", "-c", ENTER, str(root)),
+    )
 
 
-@contextlib.contextmanager
-def mounted(root: Path, *names: str) -> Iterator[None]:
-    done: list[Path] = []
-    try:
-        for name in names:
-            subprocess.run(["mount", "--bind", name, str(root) + name], check=True)
-            done.append(root / name.lstrip("/"))
-        yield
-    finally:
-        for point in reversed(done):
-            subprocess.run(["umount", "--lazy", str(point)], check=True)
+def mirror() -> list[str]:
+    """Return from where this machine takes that Debian; nothing if it is another, and debootstrap knows best."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", f"Codename: {SUITE}"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.split()[:1]
+
+
+def host_paths() -> Iterator[Path]:
+    """Yield the files that say from where packages come, and those that pip's variables name."""
+    named = (word for name, value in os.environ.items() if name.startswith("PIP_") for word in value.split())
+    for name in (*HOST_PATHS, *named):
+        if name.startswith("/") and Path(name).exists():
+            yield Path(name)
 
 
 def demonstrate(place: Place) -> str:
@@ -95,15 +99,20 @@ def demonstrate(place: Place) -> str:
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), start_new_session=True
     ) as running:
         assert running.stdout is not None
+        overdue = threading.Timer(SET_UP_SECONDS, os.killpg, (running.pid, signal.SIGKILL))
+        overdue.start()
         shown = ""
-        for line in running.stdout:
-            shown += line
-            if "Stop with Ctrl-C" in line:
-                break
-        # As a terminal does: to the whole group.
-        os.killpg(running.pid, signal.SIGINT)
-        shown += running.stdout.read()
-        running.wait(timeout=30)
+        try:
+            for line in running.stdout:
+                shown += line
+                if "Stop with Ctrl-C" in line:
+                    break
+            # As a terminal does: to the whole group.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGINT)
+            shown += running.stdout.read()
+        finally:
+            overdue.cancel()
     return shown
 
 

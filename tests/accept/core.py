@@ -18,13 +18,14 @@ TEST_MINUTES = 5
 
 
 def readme_session(directory: Path) -> Outcome:
-    with fresh_debian(directory) as place:
-        where = "in a fresh Debian bookworm" if not isinstance(place, str) else place
-        used = clone(directory / "clone") if isinstance(place, str) else place
-        demo = demonstrate(used)
-        if "rtserver ready" not in demo:
-            return Outcome(False, f"{where}: make run said {demo[-2000:]}")
-        wrong = session_of(used)
+    place = fresh_debian(directory)
+    where = place if isinstance(place, str) else "in a fresh Debian bookworm"
+    if isinstance(place, str):
+        place = clone(directory / "clone")
+    demo = demonstrate(place)
+    if "rtserver ready" not in demo:
+        return Outcome(False, f"{where}: make run said {demo[-2000:]}")
+    wrong = session_of(place)
     return Outcome(
         not wrong, f"{where}, from a clean clone: make run is ready, {len(wrong)} of its lines wrong {wrong}"
     )
@@ -84,11 +85,10 @@ def whole_suite(directory: Path, max_minutes: float) -> Outcome:
     began_at = time.monotonic()
     tests = place.shell("make test", seconds=1800)
     minutes = (time.monotonic() - began_at) / 60
-    passed = re.findall(r"(?:\d+ failed, )?\d+ passed.*", tests.stdout)[-1:]
-    passed = passed or [tests.stdout[-2000:] + tests.stderr[-1000:]]
-    passed += re.findall(r"(?m)^(?:FAILED|ERROR) .*", tests.stdout)
+    passed = re.findall(r"(?:\d+ failed, )?\d+ passed.*", tests.shown)[-1:] or [tests.shown[-3000:]]
+    passed += re.findall(r"(?m)^(?:FAILED|ERROR) .*", tests.shown)
     figure = f"make test, with its set-up, ruff and mypy, took {minutes:.1f} minutes: {'; '.join(passed)}"
-    return Outcome(tests.returncode == 0 and minutes < max_minutes, figure)
+    return Outcome(tests.status == 0 and minutes < max_minutes, figure)
 
 
 LINES = (
