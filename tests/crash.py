@@ -19,6 +19,7 @@ from tests.readers import CONTROL, sequence_of, uid_of
 GONE = (asyncio.IncompleteReadError, ConnectionError)
 READER_TIERS = ("sse", "long-poll", "short-poll")
 PAUSE_SECONDS = 0.01
+ROUND_SECONDS = 60
 
 
 @dataclass
@@ -32,14 +33,17 @@ class Report:
     seen: int = 0
     min_in_flight: int = 10**9
     min_acknowledged: int = 10**9
-    violations: list[str] = field(default_factory=list)
+    lost: int = 0  # acknowledged, and not in the log at the end
+    gone: int = 0  # seen by a reader, and not there
+    holes: int = 0  # sequences without an event
+    violations: list[str] = field(default_factory=list)  # these three and whatever else the checker finds
 
     def __str__(self) -> str:
         return (
             f"{self.kills} kills, each with at least {self.min_in_flight} publishes in flight and "
             f"{self.min_acknowledged} acknowledged; {self.acknowledged} acknowledged, {self.unknown} with unknown "
             f"outcome ({self.retried} of them repeated), {self.seen} seen by {len(READER_TIERS)} readers; "
-            f"{len(self.violations)} violations"
+            f"{self.lost} lost, {self.gone} seen that are gone, {self.holes} holes, {len(self.violations)} violations"
         )
 
 
@@ -67,10 +71,17 @@ class CrashRun:
             stored = await self._stored(server)
             await self._catch_up(server, stored[-1].sequence)
             server.stop()
-        report = self._report
-        report.seen = sum(len(reader.seen) for reader in self._history.readers)
-        report.violations = check(self._history, stored)
-        return report
+        self._judge(stored)
+        return self._report
+
+    def _judge(self, stored: list[Stored]) -> None:
+        report, history, places = self._report, self._history, {(event.sequence, event.id) for event in stored}
+        seen = [(saw.sequence, saw.id) for reader in history.readers for saw in reader.seen]
+        report.seen = len(seen)
+        report.lost = len(set(history.acknowledged.values()) - places)
+        report.gone = len(set(seen) - places)
+        report.holes = stored[-1].sequence - len({event.sequence for event in stored})
+        report.violations = check(history, stored)
 
     async def _create(self, server: ServerProcess) -> None:
         body = json.dumps({"sessionId": "s", "participants": [{"participantId": "alice"}]}).encode()
@@ -82,22 +93,22 @@ class CrashRun:
     async def _round(self, server: ServerProcess, acknowledged: int, in_flight: int) -> None:
         before = len(self._history.acknowledged)
         await self._repeat_unknown(server, len(self._unknown) // 2)
-        enough = asyncio.Event()
 
         def look() -> None:
             """Kill in the very moment both are reached: nothing runs between the count and the signal."""
             done = len(self._history.acknowledged) - before
-            if done >= acknowledged and len(self._in_flight) >= in_flight and not enough.is_set():
+            if done >= acknowledged and len(self._in_flight) >= in_flight and server.process.returncode is None:
                 self._report.min_in_flight = min(self._report.min_in_flight, len(self._in_flight))
                 self._report.min_acknowledged = min(self._report.min_acknowledged, done)
                 server.process.kill()
-                enough.set()
+                server.process.wait()
 
-        tasks = [asyncio.create_task(self._publish(server, look)) for _ in range(self._publishers)]
-        for tier, reader in zip(READER_TIERS, self._cursors, strict=True):
-            tasks.append(asyncio.create_task(self._read(server, tier, reader)))
-        await asyncio.wait_for(enough.wait(), 60)
-        await asyncio.gather(*tasks)
+        # Everybody goes on until the server is gone; what else ends one of them ends the run with its reason.
+        async with asyncio.timeout(ROUND_SECONDS), asyncio.TaskGroup() as group:
+            for _ in range(self._publishers):
+                group.create_task(self._publish(server, look))
+            for tier, reader in zip(READER_TIERS, self._cursors, strict=True):
+                group.create_task(self._read(server, tier, reader))
         server.wait()
         self._unknown |= self._in_flight
         self._report.unknown += len(self._in_flight)
@@ -112,8 +123,8 @@ class CrashRun:
                     self._count += 1
                     uid = f"u{self._count}"
                     self._history.attempted.add(uid)
+                    look()  # at what the others have sent
                     self._in_flight.add(uid)
-                    look()
                     await self._send(server, connection, uid)
                     self._in_flight.discard(uid)
         except GONE:

@@ -7,6 +7,7 @@ sockets.  Used by the tests with a small crowd and by ``make accept`` with a tho
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import re
 import shutil
@@ -15,32 +16,50 @@ import statistics
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.http import Connection
 from tests.process import ServerProcess
+from tests.readers import sequence_of
 
 SS = shutil.which("ss")
+
+
+class Delay(NamedTuple):
+    """How long an event takes to reach every reader."""
+
+    median_ms: float
+    p95_ms: float
+
+    @classmethod
+    def of(cls, seconds: list[float]) -> Delay:
+        return cls(statistics.median(seconds) * 1000, statistics.quantiles(seconds, n=20)[-1] * 1000)
+
+    def __str__(self) -> str:
+        return f"{self.median_ms:.1f} ms (p95 {self.p95_ms:.1f} ms)"
 
 
 @dataclass
 class Figures:
     readers: int
     stuck: int
-    alone_ms: float  # median time for one event to reach all readers, without the stuck ones
-    beside_ms: float  # and beside them
+    alone: Delay  # without the stuck ones
+    beside: Delay  # and beside them
     process_growth: int  # bytes of resident memory that the stuck ones cost together
     kernel_bytes: int  # bytes the kernel queues for the stuck ones together, at the server's end
     kernel_max: int  # and for the worst of them
     missed: int  # events that one which paused and resumed did not get
+    disordered: int  # and those it got twice or in another order
     published_bytes: int  # to each stream while the stuck ones did not read
 
     def __str__(self) -> str:
         return (
-            f"{self.readers} readers: an event reached all in {self.alone_ms:.1f} ms (median) alone and in "
-            f"{self.beside_ms:.1f} ms beside {self.stuck} that never read; these cost "
+            f"{self.readers} readers: an event reached all in {self.alone} alone and in "
+            f"{self.beside} beside {self.stuck} that never read; these cost "
             f"{self.process_growth / max(1, self.stuck) / 1024:.1f} KB each in the process and "
             f"{self.kernel_bytes / max(1, self.stuck) / 1024:.0f} KB in the kernel (worst {self.kernel_max >> 10} KB) "
-            f"after {self.published_bytes / 1e6:.1f} MB were published; one that paused missed {self.missed}"
+            f"after {self.published_bytes / 1e6:.1f} MB were published; one that paused and "
+            f"resumed missed {self.missed} and got {self.disordered} out of order"
         )
 
 
@@ -66,6 +85,7 @@ class Member(asyncio.Protocol):
 
 
 MARK = b"\nid: "
+ID = re.compile(rb"(?m)^id: (\S+)")
 
 
 class Crowd:
@@ -146,23 +166,24 @@ class Crowd:
                 queues.append(max(int(memory[1]), int(memory[2])))
         return queues
 
-    async def resume_one(self) -> int:
-        """Let one that has not read so far read everything; return how many events it did not get."""
+    async def resume_one(self, first: int, last: int) -> tuple[int, int]:
+        """Let one that has not read so far read everything; return how many events are missing, and out of order."""
         connection = self._stuck.pop()
         connection.setblocking(False)
         loop = asyncio.get_running_loop()
-        seen, tail = -1, b""  # less the id of `connected`
+        shown, found = b"", [0]
         async with asyncio.timeout(60):
-            while seen < self._published_since_stuck:
+            while found[-1] < last:
                 data = await loop.sock_recv(connection, 1 << 18)
                 if not data:
                     break
-                seen += (tail + data).count(MARK)
-                tail = data[-len(MARK) + 1 :]
+                shown += data
+                # Only whole blocks; the first id is the cursor that `connected` names.
+                *blocks, shown = shown.split(b"\n\n")
+                found += [sequence_of(id.decode()) for block in blocks for id in ID.findall(block)]
         connection.close()
-        return self._published_since_stuck - seen
-
-    _published_since_stuck = 0
+        missed = len(set(range(first, last + 1)) - set(found))
+        return missed, sum(after != before + 1 for before, after in itertools.pairwise(found[1:]))
 
     async def run(self, readers: int, stuck: int, events: int, size: int) -> Figures:
         await self.create()
@@ -176,19 +197,19 @@ class Crowd:
         # Their greeting must be out before what they are to miss nothing of.
         await self._wait_for_streams(readers + stuck)
         beside = await self.publish(events, size)
-        self._published_since_stuck = self._published - mark
         queues = self.kernel_queues()
         growth = self._server.resident_bytes() - before
-        missed = await self.resume_one()
+        missed, disordered = await self.resume_one(mark + 1, self._published)
         return Figures(
             readers=readers,
             stuck=stuck,
-            alone_ms=statistics.median(alone) * 1000,
-            beside_ms=statistics.median(beside) * 1000,
+            alone=Delay.of(alone),
+            beside=Delay.of(beside),
             process_growth=growth,
             kernel_bytes=sum(queues),
             kernel_max=max(queues, default=0),
             missed=missed,
+            disordered=disordered,
             published_bytes=events * size,
         )
 

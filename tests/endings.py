@@ -65,6 +65,9 @@ async def _end(server: ServerProcess, cause: str, tier: str) -> Ending:
         reading = [asyncio.ensure_future(read(server.port, token, event)) for event in started]
         for event in started:
             await event.wait()
+        # A poll that came later has been answered: those before it wait.
+        assert await ask("GET", "/s/updates?timeout=0") == 204
+        assert not any(reader.done() for reader in reading)
         ended_at = time.time()
         if cause == "removal":
             assert await ask("DELETE", "/s/participants/alice") == 204
@@ -90,10 +93,9 @@ async def _read_stream(port: int, token: str, started: asyncio.Event) -> tuple[A
 async def _read_poll(port: int, token: str, started: asyncio.Event) -> tuple[Any, float]:
     async with Connection(port) as connection:
         headers = {"Authorization": f"Bearer {token}"}
-        # The answer to a first poll shows that the server is there; the second waits.
+        # The server has taken the connection when it answers a first poll; the second waits.
         await connection.request("GET", POLL.replace("30", "0"), headers)
-        waiting = asyncio.ensure_future(connection.request("GET", POLL, headers))
-        await asyncio.sleep(0)
+        connection.send("GET", POLL, headers)
         started.set()
-        answer = await waiting
+        answer = await connection.read_response("GET")
         return (answer.status, answer.json["type"].rsplit("/", 1)[1]), time.time()
