@@ -10,12 +10,14 @@ from email.utils import parsedate_to_datetime
 from http.cookies import SimpleCookie
 
 import pytest
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from rtserver.auth import Principal, Role
+from rtserver.handlers import credentials
 from rtserver.handlers import sign_in as sign_in_routes
 from rtserver.tickets import Tickets
 from tests.contract import assert_problem
-from tests.http import request
+from tests.http import Connection, request
 
 MESSAGE = {"type": "message_added", "data": {"content": "m"}}
 
@@ -42,6 +44,8 @@ async def test_a_token_becomes_a_cookie_that_scripts_cannot_read(api):
     assert (morsel["httponly"], morsel["samesite"], morsel["path"], morsel["secure"]) == (True, "Strict", "/", "")
     assert morsel["domain"] == ""
     assert abs(parsedate_to_datetime(morsel["expires"]).timestamp() - time.time() - 3600) < 5
+    # A browser whose clock is wrong goes by this one (RFC 6265 section 5.3).
+    assert abs(int(morsel["max-age"]) - 3600) < 5
 
 
 async def test_under_a_base_path_the_cookie_stays_there(start_server):
@@ -54,6 +58,29 @@ async def test_under_a_base_path_the_cookie_stays_there(start_server):
 async def test_over_tls_the_cookie_is_secure(api, headers):
     _, morsel = await sign_in(api, headers=headers)
     assert morsel["secure"] is True
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "expected"),
+    [
+        ("127.0.0.1", {"X-Forwarded-Proto": "https"}, True),
+        ("127.0.0.1", {"X-Forwarded-Proto": "HTTPS, http"}, True),
+        ("::1", {"X-Forwarded-Proto": "https"}, True),
+        ("0.0.0.0", {"X-Forwarded-Proto": "https"}, True),  # what Tornado calls the peer of a unix socket
+        ("127.0.0.1", {"X-Forwarded-Proto": "http"}, False),
+        ("127.0.0.1", {}, False),
+        ("192.0.2.7", {"X-Forwarded-Proto": "https"}, False),
+        ("2001:db8::7", {"X-Forwarded-Proto": "https"}, False),
+        ("192.0.2.7", {"Origin": "https://chat.example"}, True),
+        ("192.0.2.7", {"Origin": "http://chat.example"}, False),
+        ("nowhere", {"X-Forwarded-Proto": "https"}, False),
+    ],
+)
+def test_what_is_forwarded_is_believed_of_a_proxy_on_this_machine_alone(peer, headers, expected):
+    head = HTTPHeaders({"Host": "chat.example"} | headers)
+    sign_in = HTTPServerRequest(start_line=RequestStartLine("POST", "/", "HTTP/1.1"), headers=head)
+    sign_in.remote_ip = peer
+    assert credentials.is_over_tls(sign_in) is expected
 
 
 async def test_the_cookie_reads(api):
@@ -83,6 +110,9 @@ async def test_the_cookie_reads(api):
         ({"Origin": "http://[::1"}, 403),  # no address at all
         ({"Origin": "http://{host}.evil.example"}, 403),
         ({"Referer": "http://{host}/"}, 403),
+        ({"Origin": "chrome-extension://{host}"}, 403),  # no page of a server
+        ({"Origin": "{host}"}, 403),
+        ({"Origin": "http://"}, 403),
     ],
 )
 async def test_a_write_by_cookie_must_come_from_a_page_of_this_server(api, headers, status):
@@ -96,6 +126,47 @@ async def test_a_write_by_cookie_must_come_from_a_page_of_this_server(api, heade
         assert answer.json["type"] == "/problems/cross-site-write"
     assert answer.status == status
     assert (await api.get("/sessions/s")).json["lastSequence"] == before + (status == 201)
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("chat.example:443", "https://chat.example", 201),
+        ("chat.example:80", "http://chat.example", 201),
+        ("Chat.Example", "https://chat.example", 201),
+        ("chat.example:8443", "https://chat.example:8443", 201),
+        ("[::1]:443", "https://[::1]", 201),
+        ("chat.example:443", "http://chat.example", 403),
+        ("chat.example:80", "https://chat.example", 403),
+        ("chat.example:8443", "https://chat.example", 403),
+        ("chat.example", "https://chat.example:8443", 403),
+        ("chat.example", "https://chat.example.", 403),
+        ("backend:8080", "https://chat.example", 403),  # a proxy that does not pass the Host on
+    ],
+)
+async def test_the_port_that_everybody_knows_may_be_left_out_of_the_host(api, host, origin, status):
+    """P6: proxies write it, browsers do not."""
+    _, morsel = await sign_in(api)
+    body = b'{"type":"message_added","data":{"content":"m"}}'
+    headers = {"Host": host, "Origin": origin, "Cookie": f"rt_token={morsel.value}", "Content-Length": str(len(body))}
+    lines = ["POST /api/sessions/s/events HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    async with Connection(api.port) as connection:
+        connection.writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+        assert (await connection.read_response("POST")).status == status
+
+
+async def test_of_two_cookies_the_one_for_the_longer_path_counts(api):
+    """RFC 6265 section 5.4: it comes first; the other is of a server that was or is at a shorter path."""
+    _, morsel = await sign_in(api)
+    for cookies, status in (
+        (f"rt_token={morsel.value}; rt_token=stale", 200),
+        (f"a=b;rt_token={morsel.value};rt_token=", 200),
+        (f'rt_token="{morsel.value}"', 200),
+        (f"rt_token=stale; rt_token={morsel.value}", 401),
+        (f"rt_token_2={morsel.value}", 401),
+        (f"rt_token; x={morsel.value}", 401),
+    ):
+        assert (await api.get("/sessions/s", who=None, headers={"Cookie": cookies})).status == status, cookies[:20]
 
 
 async def test_a_write_by_token_may_come_from_anywhere(api):
@@ -146,7 +217,20 @@ async def test_signing_out_takes_the_cookie_back_whatever_it_is(api, method, pat
         assert parsedate_to_datetime(taken["expires"]).timestamp() < time.time()
     assert (await api.request(method, path, who=None)).status == 204
     foreign = {"Cookie": f"rt_token={morsel.value}", "Sec-Fetch-Site": "cross-site"}
-    assert_problem(await api.request(method, path, who=None, headers=foreign), 403)
+    refused = await api.request(method, path, who=None, headers=foreign)
+    assert_problem(refused, 403)
+    assert "set-cookie" not in refused.headers
+    # Who signed in with a token from there can sign out with it from there.
+    by_token = await api.request(method, path, who="alice", headers=foreign)
+    assert by_token.status == 204 and "set-cookie" in by_token.headers
+
+
+async def test_what_depends_on_who_signs_in_or_out_says_so(api):
+    for method, path in (("POST", "/auth/cookie"), ("DELETE", "/auth/cookie"), ("POST", "/auth/logout")):
+        for who, headers in (("alice", {}), (None, {"Cookie": "rt_token=x"})):
+            answer = await api.request(method, path, who=who, headers=headers)
+            assert answer.headers["vary"].split(", ") == ["Accept-Encoding", "Authorization", "Cookie"]
+            assert answer.headers["cache-control"] == "no-store"
 
 
 # Tickets

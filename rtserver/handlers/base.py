@@ -224,8 +224,9 @@ class BaseHandler(RequestHandler):
 
     def vary_on(self, name: str) -> None:
         """Say that the answer depends on this request header (RFC 9110 section 12.5.5)."""
-        others = self._headers.get("Vary")
-        self.set_header("Vary", f"{others}, {name}" if others else name)
+        others = self._headers.get("Vary", "")
+        if name not in others.split(", "):
+            self.set_header("Vary", f"{others}, {name}" if others else name)
 
     def answer(self, document: Any, status: int = 200) -> None:
         """Answer with a JSON document."""

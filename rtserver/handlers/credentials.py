@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from ipaddress import ip_address
 
 from tornado.httputil import HTTPServerRequest
 
@@ -10,6 +10,10 @@ from rtserver.errors import CrossSiteWrite
 
 COOKIE_NAME = "rt_token"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# What a browser leaves out of an Origin, and a proxy may write into the Host.
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
+# What Tornado calls the peer of a unix socket.
+_UNIX_PEER = "0.0.0.0"
 
 
 def bearer_token(request: HTTPServerRequest) -> str | None:
@@ -19,8 +23,17 @@ def bearer_token(request: HTTPServerRequest) -> str | None:
 
 
 def cookie_token(request: HTTPServerRequest) -> str | None:
-    morsel = request.cookies.get(COOKIE_NAME)
-    return morsel.value if morsel is not None else None
+    """Return the token in the cookie, or None.
+
+    Of several the first: browsers send the one of the longest path first (RFC 6265 section 5.4), and any other belongs
+    to a server at a shorter one.
+    """
+    for header in request.headers.get_list("Cookie"):
+        for pair in header.split(";"):
+            name, is_given, value = pair.partition("=")
+            if is_given and name.strip() == COOKIE_NAME:
+                return value.strip().strip('"')
+    return None
 
 
 def check_same_origin(request: HTTPServerRequest) -> None:
@@ -33,9 +46,7 @@ def check_same_origin(request: HTTPServerRequest) -> None:
     if site is not None:
         is_ours = site.strip().lower() == "same-origin"
     else:
-        # Not the scheme: TLS may have ended on the way.
-        host = _host_of(request.headers.get("Origin", ""))
-        is_ours = bool(host) and host.lower() == request.host.lower()
+        is_ours = _is_of_host(request.headers.get("Origin", ""), request.host)
     if not is_ours:
         raise CrossSiteWrite(
             "a write that is authenticated by cookie must come from a page of this server: with Sec-Fetch-Site: "
@@ -43,20 +54,28 @@ def check_same_origin(request: HTTPServerRequest) -> None:
         )
 
 
-def _host_of(origin: str) -> str:
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:  # http://[::1
-        return ""
+def _is_of_host(origin: str, host: str) -> bool:
+    """Whether a page of ``origin`` came from ``host``.  By http or https alike: TLS may have ended on the way."""
+    scheme, _, authority = origin.lower().partition("://")
+    port = _USUAL_PORTS.get(scheme)
+    return port is not None and bool(authority) and authority.removesuffix(port) == host.lower().removesuffix(port)
 
 
 def is_over_tls(request: HTTPServerRequest) -> bool:
     """Whether the client came by TLS, as far as can be seen from behind a proxy that ends it.
 
-    Believing the client here makes nothing weaker: it only says that its cookie should not travel in the clear.
+    A browser says so itself: what a page sends with an Origin of https goes by TLS.
     """
-    return (
-        request.protocol == "https"
-        or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
-        or request.headers.get("Origin", "").lower().startswith("https://")
-    )
+    if request.protocol == "https" or request.headers.get("Origin", "").lower().startswith("https://"):
+        return True
+    forwarded = request.headers.get("X-Forwarded-Proto", "").lower().split(",")
+    return is_from_trusted_proxy(request) and "https" in [proto.strip() for proto in forwarded]
+
+
+def is_from_trusted_proxy(request: HTTPServerRequest) -> bool:
+    """Whether what a request says in ``X-Forwarded-*`` is to be believed: that of a proxy on this machine."""
+    peer = request.remote_ip or ""
+    try:
+        return peer == _UNIX_PEER or ip_address(peer).is_loopback
+    except ValueError:
+        return False

@@ -28,7 +28,8 @@ class Logout(BaseHandler):
         self.sign_out()
 
     def sign_out(self) -> None:
-        if credentials.cookie_token(self.request) is not None:
+        is_by_token = credentials.bearer_token(self.request) is not None
+        if not is_by_token and credentials.cookie_token(self.request) is not None:
             credentials.check_same_origin(self.request)
         self.clear_cookie(
             credentials.COOKIE_NAME,
@@ -38,6 +39,11 @@ class Logout(BaseHandler):
             secure=credentials.is_over_tls(self.request),
         )
         self.set_status(204)
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        self.vary_on("Authorization")
+        self.vary_on("Cookie")
 
     @property
     def cookie_path(self) -> str:
@@ -49,11 +55,14 @@ class Cookie(Logout):
         token = credentials.bearer_token(self.request) or ""
         if len(token) > MAX_COOKIE_TOKEN:
             raise Malformed(f"the token has {len(token)} characters; a cookie can hold {MAX_COOKIE_TOKEN}")
+        expires_at = min(self.principal.expires_at, MAX_MOMENT)
         self.set_cookie(
             credentials.COOKIE_NAME,
             token,
             path=self.cookie_path,
-            expires=datetime.fromtimestamp(min(self.principal.expires_at, MAX_MOMENT), UTC),
+            expires=datetime.fromtimestamp(expires_at, UTC),
+            # For browsers whose clock is wrong; they prefer it (RFC 6265 section 5.3).
+            max_age=max(0, int(expires_at - time.time())),
             httponly=True,
             samesite="Strict",
             secure=credentials.is_over_tls(self.request),
