@@ -31,14 +31,20 @@ METHODS = {
     "/sessions/s/participants": {"GET", "HEAD"},
     "/sessions/s/participants/alice": {"PUT", "DELETE"},
     "/sessions/s/leave": {"POST"},
+    "/sessions/s/tickets": {"POST"},
     "/sessions/s/events": {"GET", "HEAD", "POST"},
     "/sessions/s/events/1": {"GET", "HEAD"},
     "/sessions/s/messages": {"GET", "HEAD"},
     "/sessions/s/updates": {"GET", "HEAD"},
+    "/auth/cookie": {"POST", "DELETE"},
+    "/auth/logout": {"POST"},
+    "/openapi.json": {"GET", "HEAD"},
     "/health/realtime": {"GET", "HEAD"},
     "/healthz": {"GET", "HEAD"},
 }
-PUBLIC = {"/health/realtime", "/healthz"}
+PUBLIC = {"/health/realtime", "/healthz", "/openapi.json"}
+# Whoever wants to go may go, whatever has become of the token.
+SIGNING_OUT = {("DELETE", "/auth/cookie"), ("POST", "/auth/logout")}
 
 
 class Route(NamedTuple):
@@ -62,6 +68,7 @@ SESSION_ROUTES = [
     Route("PUT", "/participants/dave", {}),
     Route("DELETE", "/participants/bob"),
     Route("POST", "/leave"),
+    Route("POST", "/tickets"),
     Route("POST", "/events", MESSAGE),
     Route("GET", "/events"),
     Route("GET", "/events/1"),

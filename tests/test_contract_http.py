@@ -276,7 +276,7 @@ async def test_health_says_whether_this_server_should_get_traffic(api, is_draini
     assert (await api.get("/healthz", who=None)).status == 200
 
 
-def test_the_public_routes_are_the_two_of_health():
+def test_the_public_routes_are_among_all_routes():
     assert set(PATHS) > PUBLIC
 
 
