@@ -23,7 +23,7 @@ class Tickets:
     def __init__(self, ttl_seconds: float, max_tickets: int) -> None:
         self._ttl_seconds = ttl_seconds
         self._max_tickets = max_tickets
-        self._issued: OrderedDict[str, _Issued] = OrderedDict()  # oldest first, so the first to expire first
+        self._issued: OrderedDict[str, _Issued] = OrderedDict()  # oldest first
 
     def __len__(self) -> int:
         return len(self._issued)
@@ -52,7 +52,8 @@ class Tickets:
 
     def _forget(self, now: float) -> None:
         """Drop what has expired, and make room for one more."""
-        for ticket, issued in list(self._issued.items()):
-            if issued.expires_at > now and len(self._issued) < self._max_tickets:
+        while self._issued:
+            oldest = next(iter(self._issued.values()))
+            if oldest.expires_at > now and len(self._issued) < self._max_tickets:
                 return
-            del self._issued[ticket]
+            self._issued.popitem(last=False)
