@@ -26,6 +26,9 @@ _DURATION_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, None: 
 _SIZE = re.compile(r"([0-9]+)(k|m|g)?", re.IGNORECASE)
 _SIZE_BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, None: 1}
 _BOOLEANS = {"true": True, "false": False}
+# RFC 6454 section 6.2.
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_USUAL_PORT = re.compile(r"http://.*:80|https://.*:443")
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +254,12 @@ def _check_together(config: Config) -> None:
             f"{config.poll_interval_max}; each must be at most the next"
         )
     for origin in config.cors_origins:
-        if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
-            raise ConfigRefused(f"cors_origins has {origin!r}; it must be * or like https://app.example.com")
+        # One that no browser ever sends would let nobody in, and not say so.
+        if origin != "*" and (not _ORIGIN.fullmatch(origin) or _USUAL_PORT.fullmatch(origin)):
+            raise ConfigRefused(
+                f"cors_origins has {origin!r}; it must be * or like https://app.example.com, as browsers send it: in "
+                "lower case, names in ASCII, and without :443 for https or :80 for http"
+            )
 
 
 def _read_duration(found: object) -> float | None:

@@ -299,13 +299,27 @@ def test_other_base_paths_are_refused(path):
     assert "base_path is " in refused({"base_path": path})
 
 
-@pytest.mark.parametrize("origins", ["*", "https://app.example.com", "http://localhost:3000,https://b.example"])
+@pytest.mark.parametrize(
+    "origins",
+    [
+        *("*", "https://app.example.com", "http://localhost:3000,https://b.example", "http://a.example:443"),
+        *("https://[2001:db8::1]:8443", "http://192.0.2.7", "http://my_host", "https://xn--bcher-kva.example"),
+    ],
+)
 def test_origins_are_taken(origins):
     assert load({"cors_origins": origins}, {}).cors_origins == tuple(origins.split(","))
 
 
-@pytest.mark.parametrize("origins", ["app.example.com", "https://a.example/", "https://", "ftp://a", "https://a,x"])
-def test_other_origins_are_refused(origins):
+@pytest.mark.parametrize(
+    "origins",
+    [
+        *("app.example.com", "https://a.example/", "https://", "ftp://a", "https://a,x", "null", "HTTPS://a.example"),
+        *("https://App.example.com", "https://a.example:443", "http://a.example:80", "http://[::1]:80"),
+        *("https://*.example.com", "https://user@a.example", "https://a.example?x", "https://a.example#x"),
+        *("https://bücher.example", "https://a.example:", "https://a.example:x", "https://a b"),
+    ],
+)
+def test_origins_that_no_browser_sends_are_refused(origins):
     assert "cors_origins has " in refused({"cors_origins": origins})
 
 
