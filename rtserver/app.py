@@ -26,7 +26,8 @@ from rtserver.auth import Authenticator, JwksKeys, SecretKeys, read_secret
 from rtserver.config import Config
 from rtserver.core import Core
 from rtserver.errors import RequestError, StartRefused
-from rtserver.handlers.base import Api, UnknownRoute
+from rtserver.handlers.api import Api
+from rtserver.handlers.base import UnknownRoute
 from rtserver.handlers.description import Description
 from rtserver.handlers.history import Messages, OneEvent
 from rtserver.handlers.operation import Alive, Health

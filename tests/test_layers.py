@@ -30,7 +30,9 @@ LEVELS = (
     "hub",
     "maintenance",
     "core",
-    "handlers handlers.body handlers.cors handlers.credentials handlers.negotiation handlers.problem handlers.query",
+    "handlers handlers.api handlers.body handlers.cors handlers.credentials handlers.negotiation handlers.problem "
+    "handlers.query",
+    "handlers.answer",
     "handlers.base",
     "handlers.history handlers.operation handlers.pages handlers.publish handlers.sessions handlers.sign_in "
     "handlers.stream handlers.updates",
