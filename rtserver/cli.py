@@ -209,7 +209,7 @@ def _stop_signal() -> asyncio.Event:
 
 def _set_up_logging(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    # What Tornado says of broken clients is noise to an operator.
+    # What Tornado says of broken clients is noise to an operator, and quotes headers that it cannot read: also tokens.
     logging.getLogger("tornado.general").setLevel(logging.ERROR)
     with contextlib.suppress(ValueError, OSError):
         # Every stream is a descriptor; take what the system allows.

@@ -71,6 +71,7 @@ async def test_a_stream_is_never_packed(api):
         ("GZIP", True),
         ("x-gzip", True),
         ("br, gzip;q=0.5", True),
+        ("gzip;q=0.5, identity", True),
         ("*", True),
         ("gzip;q=0.001", True),
         ("", False),

@@ -168,6 +168,18 @@ async def test_every_answer_names_what_it_depends_on(start):
         assert names(response.headers["vary"]) == expected | ({"save-data"} & names(response.headers["vary"]))
 
 
+async def test_a_304_says_the_same_of_origins_and_dependencies_as_the_answer_it_stands_for(start):
+    api = await start("list")
+    for path in ("/sessions/s", "/sessions/s/messages", "/sessions/s/updates?since=2020-01-01T00:00:00Z"):
+        asked = {"Origin": HERE, "Accept-Encoding": "gzip"}
+        whole = await api.get(path, who="alice", headers=asked)
+        again = await api.get(path, who="alice", headers=asked | {"If-None-Match": whole.headers["etag"]})
+        assert (whole.status, again.status) == (200, 304)
+        assert again.headers["access-control-allow-origin"] == HERE
+        told = [name for name in whole.headers if name.startswith("access-control-") or name in ("vary", "etag")]
+        assert {name: again.headers.get(name) for name in told} == {name: whole.headers[name] for name in told}
+
+
 async def test_the_head_of_a_stream_is_that_of_its_answer(start):
     api = await start("list")
 
