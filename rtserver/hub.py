@@ -287,7 +287,7 @@ class Hub:
             require_service(principal)
         async with self._editing(principal, session_id) as session:
             if participant_id not in session.participants and participant_id not in session.unsaved_removals:
-                raise ParticipantNotFound(f"{participant_id!r} is not in this session")
+                raise ParticipantNotFound(f"{participant_id[:128]!r} is not in this session")
             session.remove(participant_id)
             self.streams.end_all(session, Ending.REMOVED, participant_id)
             self.polls.expel(session, participant_id)

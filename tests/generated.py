@@ -1,8 +1,7 @@
-"""Thousands of requests that nobody would send on purpose, from a seed, at the real program (P7).
+"""Thousands of generated requests to the real program: each is answered, in shape; what is refused does nothing (P7).
 
-Every address and method, with bodies, parameters and headers that are malformed, huge, nested, of the wrong kind, not
-UTF-8, repeated, or good.  What was refused must have had no effect: at the end the session holds exactly what was
-acknowledged.
+Several senders, each with a session of its own and one request at a time, so that what a session holds is known after
+each: the same as before a refusal, and what an answer acknowledged otherwise.
 """
 
 from __future__ import annotations
@@ -12,147 +11,54 @@ import gzip
 import json
 import os
 import random
+import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_from_bytes
 
-from rtserver.app import routes
-from rtserver.handlers.base import BaseHandler, UnknownRoute
+from rtserver.auth import Role, make_token, read_secret
+from rtserver.problems import PAGES
 from tests.contract import assert_problem
+from tests.hostile import PEOPLE, Generator, Operation, Request
 from tests.http import Connection, Response
 from tests.process import ServerProcess
 
-CONNECTIONS = 8
+SENDERS = 8
 ANSWER_SECONDS = 20
+SETTLE_SECONDS = 5
 WARM_UP = 0.3
-UUID = "01997a0e-0000-7000-8000-000000000001"
-
-NUMBERS = [
-    "-1",
-    "0",
-    "1",
-    "100",
-    "101",
-    "9" * 30,
-    "-" + "9" * 400,
-    "1.5",
-    "1e3",
-    "NaN",
-    "Infinity",
-    "\uff10",
-    "+1",
-    " 1",
-    "0x1",
-]
-TEXTS = [
+MAX_DETAIL = 1000  # a refusal says what was found, not all of it
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
+# What is refused must come with these.
+NEEDED = {401: "www-authenticate", 405: "allow", 429: "retry-after"}
+# Heads that no HTTP client sends; what is no HTTP may be answered with less than a problem document.
+HEADS = [
+    *(b"", b"\x16\x03\x01\x00\xff\r\n\r\n", b"GET /healthz\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    *(b"GET /healthz HTTP/1.1\r\n\r\n", b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
     *(
-        "",
-        "s",
-        "nope",
-        "..",
-        ".",
-        "a" * 128,
-        "a" * 129,
-        "a" * 5000,
-        "a b",
-        "a/b",
-        "%",
-        "<script>",
-        "'; DROP TABLE events;--",
+        b"%b HTTP/1.1\r\nHost: x\r\n%b\r\n" % pair
+        for pair in [
+            *((b"GET /health z", b""), (b"GET http://[::1/healthz", b""), (b"CONNECT x:443", b""), (b"OPTIONS *", b"")),
+            *((b"GET /healthz?\xff\xc3=\x80", b""), (b"GET ?a", b""), (b"GET /healthz?" + b"a" * 70_000, b"")),
+            *((b"GET /healthz", b"X: a\x00b\r\n"), (b"GET /healthz", b"X: a\r\n b\r\n"), (b"GET /healthz", b"Xab\r\n")),
+            *((b"GET /healthz", b"X: " + b"a" * 70_000 + b"\r\n"), (b"GET /healthz", b"X: a\r\n" * 3000)),
+            *((b"GET /api/sessions", b"Cookie: rt_token=\xff\x80; a=\xc3\r\n"), (b"GET /healthz", b"Expect: x\r\n")),
+            *((b"POST /api/sessions", b"Content-Length: %b\r\n" % n) for n in (b"-1", b"+1", b"9" * 30, b"1, 2", b"x")),
+            (b"POST /api/sessions", b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"),
+            (b"POST /api/sessions", b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
+            (b"POST /api/sessions", b"Transfer-Encoding: gzip\r\n\r\n0\r\n"),
+        ]
     ),
-    *(
-        "\x00",
-        "\x7f",
-        "\u2028",
-        "\ufeff",
-        "😀",
-        "ß",
-        "null",
-        "true",
-        UUID,
-        UUID[:-1],
-        "2026-01-01T00:00:00Z",
-        "earliest",
-    ),
-]
-BYTES = [b"\xff", b"\xc3\x28", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80", b"\x00"]
-VALUES: list[Any] = [
-    *(None, True, False, 0, -1, 1.5, 10**30, -(10**400), 1e308, [], {}, [[]], {"a": {}}),
-    *TEXTS,
-]
-# Bodies that no encoder makes.
-RAW = [
-    *(
-        b"",
-        b" ",
-        b"{",
-        b"}",
-        b"[",
-        b"nul",
-        b'"',
-        b"{}x",
-        b"{'a': 1}",
-        b'{"a": NaN}',
-        b'{"a": -Infinity}',
-        b"\xef\xbb\xbf{}",
-    ),
-    *(b'{"type": "note", "data": {"a": "\xff"}}', b'{"type": "note", "data": {"a": "\\ud800"}}', b'{"a": 1e999999}'),
-    *(
-        b'{"type": "note", "data": {"a": "\n"}}',
-        b'{"type": "note", "data": {"a": "\x00"}}',
-        b'{"type":1,"type":"note"}',
-    ),
-    *(
-        b"[" * 100_000,
-        b'{"a":' * 5000 + b"1" + b"}" * 5000,
-        b"9" * 10_000,
-        b'{"data": ' + b"[" * 200 + b"]" * 200 + b"}",
-    ),
-]
-# Every address with what it takes, and some that are nowhere.
-ROUTES = {
-    pattern.replace("([^/]+)", "{}"): handler.allowed_methods()
-    for pattern, handler in routes("")
-    if issubclass(handler, BaseHandler) and handler is not UnknownRoute
-}
-ROUTES |= {"/{}": ["GET", "POST"], "/api/{}": ["GET", "POST"]}
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "LINK"]
-PARAMETERS = [
-    *(
-        "limit",
-        "after",
-        "before",
-        "lastEventId",
-        "from",
-        "eventTypes",
-        "clientId",
-        "since",
-        "batchSize",
-        "includeTyping",
-    ),
-    *("compact", "rtt", "heartbeat", "ticket", "unknown"),
-]
-HEADERS = [
-    *(
-        "Last-Event-ID",
-        "If-None-Match",
-        "If-Modified-Since",
-        "Idempotency-Key",
-        "Accept",
-        "Accept-Encoding",
-        "Save-Data",
-    ),
-    *("RTT", "Origin", "Cookie", "Content-Encoding", "Sec-Fetch-Site", "X-Forwarded-Proto"),
-]
-TYPES = ["message_added", "note", "typing_indicator", "ai_progress", "connected", "", "A", "a" * 65, "x y"]
+]  # fmt: skip
 
 
 @dataclass
 class Figures:
     requests: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
+    taken: Counter[Operation] = field(default_factory=Counter)  # requests that were answered with 2xx
     violations: list[str] = field(default_factory=list)
     grown_bytes: int = 0  # resident memory after the warm-up
     grown_descriptors: int = 0
@@ -160,189 +66,245 @@ class Figures:
 
     def __str__(self) -> str:
         refused = sum(count for status, count in self.statuses.items() if status >= 400)
+        statuses = ", ".join(f"{status}: {count}" for status, count in sorted(self.statuses.items()))
         return (
-            f"{self.requests} requests, {refused} refused ({len(self.statuses)} statuses), the slowest answered in "
+            f"{self.requests} requests, {refused} refused ({statuses}), the slowest answered in "
             f"{1000 * self.slowest_seconds:.0f} ms; after the warm-up memory grew by {self.grown_bytes / 1e6:.1f} MB "
             f"and descriptors by {self.grown_descriptors}; {len(self.violations)} violations"
         )
 
 
-class Generator:
-    def __init__(self, seed: int, server: ServerProcess) -> None:
-        self._rng = random.Random(seed)
-        self._server = server
-
-    def request(self) -> tuple[str, str, dict[str, str], bytes | None]:
-        """Return the next request: method, target, headers, body."""
-        rng = self._rng
-        pattern = rng.choice(list(ROUTES))
-        path = pattern.format(*[self._text("s") for _ in range(pattern.count("{}"))])
-        method = rng.choice(ROUTES[pattern] if rng.random() < 0.9 else METHODS)
-        pairs = [f"{rng.choice(PARAMETERS)}={self._text()}" for _ in range(rng.choice((0, 0, 1, 1, 2, 5)))]
-        if pairs and rng.random() < 0.1:
-            pairs.append(pairs[0])
-        # Nothing may wait or stream: both are asked elsewhere.
-        pairs.append("timeout=0")
-        if path.endswith("/events") and method == "GET":
-            method = "HEAD"
-        return method, f"{path}?{'&'.join(pairs)}", self._headers(), self._body() if method in METHODS[1:4] else None
-
-    def _text(self, usual: str = "") -> str:
-        rng = self._rng
-        if usual and rng.random() < 0.6:
-            return usual
-        kind = rng.random()
-        if kind < 0.2:
-            return quote_from_bytes(rng.choice(BYTES))
-        return quote_from_bytes(rng.choice(NUMBERS if kind < 0.5 else TEXTS).encode("utf-8", "surrogatepass"), safe="")
-
-    def _headers(self) -> dict[str, str]:
-        rng = self._rng
-        who = rng.choice(("service", "service", "alice", "carol"))
-        headers = (
-            self._server.headers(who) if rng.random() < 0.9 else {"Authorization": rng.choice(("Bearer x", "x", ""))}
-        )
-        for _ in range(rng.choice((0, 0, 1, 3))):
-            value = rng.choice(NUMBERS + TEXTS + ["gzip", "br", "*", "on", "W/" + '"a"'])
-            # What is no header at all is the parser's matter, not the contract's.
-            headers[rng.choice(HEADERS)] = (
-                value.encode().decode("latin1").translate({0: None, 10: None, 13: None, 127: None})
-            )
-        return headers
-
-    def _body(self) -> bytes:
-        rng = self._rng
-        kind = rng.random()
-        if kind < 0.25:
-            return rng.choice(RAW)
-        body = rng.choice((self._session, self._event, self._events, self._anything))()
-        encoded = json.dumps(body).encode()
-        if kind < 0.3:
-            return encoded[: rng.randrange(len(encoded) + 1)]
-        if kind < 0.33:
-            return gzip.compress(encoded)
-        return encoded
-
-    def _value(self) -> Any:
-        return self._rng.choice(VALUES)
-
-    def _anything(self) -> Any:
-        return self._rng.choice((self._value(), [self._value()], {"type": self._value(), "data": self._value()}))
-
-    def _session(self) -> dict[str, Any]:
-        people = [{"participantId": self._value(), "kind": self._value()} for _ in range(self._rng.randrange(3))]
-        fields = {
-            "sessionId": self._value(),
-            "metadata": self._value(),
-            "participants": people,
-            "status": self._value(),
-        }
-        return {name: value for name, value in fields.items() if self._rng.random() < 0.5}
-
-    def _event(self) -> dict[str, Any]:
-        data = {
-            "content": self._value(),
-            "isTyping": self._value(),
-            "status": self._value(),
-            "messageId": self._value(),
-        }
-        kept = {name: value for name, value in data.items() if self._rng.random() < 0.5}
-        event = {"type": self._rng.choice(TYPES), "data": kept if self._rng.random() < 0.9 else self._value()}
-        return event | ({"messageId": self._value()} if self._rng.random() < 0.3 else {})
-
-    def _events(self) -> dict[str, Any]:
-        return {"events": [self._event() for _ in range(self._rng.choice((0, 1, 2, 100, 101)))]}
-
-
 async def run(data_dir: Path, count: int, seed: int = 0) -> Figures:
     """Send ``count`` generated requests to the real program and return what came of them."""
     figures = Figures()
-    with ServerProcess(data_dir, "--log-level", "error") as server:
-        await _create(server)
-        generator = Generator(seed, server)
-        await _send(server, generator, figures, round(count * WARM_UP))
-        before = server.resident_bytes(), _descriptors(server)
-        await _send(server, generator, figures, count - figures.requests)
+    # Few events in memory, so that it does not grow by what is published; a poll may wait a second.
+    settings = ("--log-level", "error", "--ring-events", "50", "--poll-timeout", "1")
+    with ServerProcess(data_dir, *settings) as server:
+        senders = [Sender(server, f"session-{number}", f"{seed}/{number}", figures) for number in range(SENDERS)]
+        await _together(senders, figures, round(count * WARM_UP))
+        before = server.resident_bytes(), await _descriptors(server, 0)
+        await _together(senders, figures, count)
         figures.grown_bytes = server.resident_bytes() - before[0]
-        figures.grown_descriptors = _descriptors(server) - before[1]
-        await _compare(server, figures)
-        _, logged = server.stop()
-        if "Traceback" in logged:
-            figures.violations.append(f"the server's log has {logged[-2000:]}")
+        figures.grown_descriptors = await _descriptors(server, before[1]) - before[1]
+        await _compare(server, senders, figures)
+        status, logged = server.stop()
+        if status or "Traceback" in logged:
+            figures.violations.append(f"the server ended with {status} and logged {logged[-2000:]}")
     return figures
 
 
-async def _create(server: ServerProcess) -> None:
-    body = {"sessionId": "s", "participants": [{"participantId": "alice"}, {"participantId": "s"}]}
-    async with Connection(server.port) as connection:
-        answer = await connection.request("POST", "/api/sessions", server.headers("service"), json.dumps(body).encode())
-        assert answer.status == 201
+async def _together(senders: list[Sender], figures: Figures, until: int) -> None:
+    await asyncio.gather(*(sender.send(until) for sender in senders))
 
 
-async def _send(server: ServerProcess, generator: Generator, figures: Figures, count: int) -> None:
-    end = figures.requests + count
-
-    async def work() -> None:
-        async with Connection(server.port) as connection:
-            while figures.requests < end:
-                figures.requests += 1
-                if not await _one(connection, generator.request(), figures):
-                    # The server closes after some refusals; that is its right.
-                    await connection.close()
-                    await connection.__aenter__()
-
-    await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
+async def _descriptors(server: ServerProcess, expected: int) -> int:
+    """Return how many are open, once those of closed connections have been closed there, too."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        found = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+        is_settled = found <= expected if expected else found < SENDERS * 2
+        if is_settled or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(0.05)
 
 
-async def _one(
-    connection: Connection, request: tuple[str, str, dict[str, str], bytes | None], figures: Figures
-) -> bool:
-    """Send one request and judge its answer; False if the connection is of no use any more."""
-    method, target, headers, body = request
-    loop = asyncio.get_running_loop()
-    began_at = loop.time()
-    try:
-        answer = await asyncio.wait_for(connection.request(method, target, headers, body), ANSWER_SECONDS)
-    except (TimeoutError, asyncio.IncompleteReadError, ConnectionError) as error:
-        figures.violations.append(f"{method} {target[:200]} {headers} {body!r:.200}: {error!r}")
-        return False
-    figures.slowest_seconds = max(figures.slowest_seconds, loop.time() - began_at)
-    figures.statuses[answer.status] += 1
-    if problem := _wrong(method, answer):
-        figures.violations.append(f"{method} {target[:200]} {body!r:.200}: {problem}")
-    return answer.headers.get("connection", "").lower() != "close"
-
-
-def _wrong(method: str, answer: Response) -> str:
-    """Return what is wrong with an answer."""
-    if answer.status >= 500:
-        return f"{answer.status} {answer.body[:300]!r}"
-    if answer.status >= 400 and method != "HEAD" and "content-encoding" not in answer.headers:
-        try:
-            assert_problem(answer, answer.status)
-        except AssertionError as error:
-            return f"{answer.status} is not in the contract's shape: {error}"
-    return ""
-
-
-async def _compare(server: ServerProcess, figures: Figures) -> None:
-    """Find what refused requests have done: numbers and stored events must still fit together."""
+async def _compare(server: ServerProcess, senders: list[Sender], figures: Figures) -> None:
+    """Look whether anything is there that nobody was told of, and everything that somebody was."""
     async with Connection(server.port) as connection:
         listed = await connection.request("GET", "/api/sessions?limit=100", server.headers("service"))
-        for session in listed.json["sessions"]:
-            seen, query = [], "lastEventId=0"
+        if {session["sessionId"] for session in listed.json["sessions"]} != {sender.session_id for sender in senders}:
+            figures.violations.append(f"there are other sessions than were made: {listed.body[:1000]!r}")
+        for sender in senders:
+            target = f"/api/sessions/{sender.session_id}/updates?timeout=0&lastEventId="
+            ids, place = [], "0"
             while True:
-                target = f"/api/sessions/{session['sessionId']}/updates?timeout=0&{query}"
-                page = await connection.request("GET", target, server.headers("service"))
-                if page.status == 204:
+                page = await connection.request("GET", target + place, server.headers("service"))
+                if page.status == 204 or not page.json["events"]:
                     break
-                seen += [event["sequence"] for event in page.json["events"]]
-                query = f"lastEventId={page.json['lastEventId']}"
-                if not page.json["hasMore"]:
-                    break
-            if seen != list(range(1, session["lastSequence"] + 1)):
-                figures.violations.append(f"session {session['sessionId']} has {len(seen)} events, not in order")
+                ids += [event["id"] for event in page.json["events"]]
+                place = page.json["lastEventId"]
+            if len(ids) != sender.snapshot["lastSequence"] or not sender.published <= set(ids):
+                figures.violations.append(f"{sender.session_id} has {len(ids)} events and not what was acknowledged")
 
 
-def _descriptors(server: ServerProcess) -> int:
-    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+class Sender:
+    """One connection, one session, and what must be in it."""
+
+    def __init__(self, server: ServerProcess, session_id: str, seed: str, figures: Figures) -> None:
+        self.session_id = session_id
+        self.snapshot: dict[str, Any] = {}
+        self.published: set[str] = set()  # the ids of its events that an answer named
+        self._server = server
+        self._figures = figures
+        self._rng = random.Random(seed)
+        self._generator = Generator(self._rng, session_id, credentials(server))
+        self._service = server.headers("service")
+
+    async def send(self, until: int) -> None:
+        """Send requests until so many have been sent by all."""
+        async with Connection(self._server.port) as self._connection:
+            if not self.snapshot:
+                await self._create()
+            while self._figures.requests < until:
+                self._figures.requests += 1
+                chance = self._rng.random()
+                if chance < 0.02:
+                    await self._send_head(self._rng.choice(HEADS))
+                    continue
+                request = self._generator.request()
+                try:
+                    if chance < 0.03:
+                        await self._abandon(request)
+                    else:
+                        await self._ask(request)
+                except (TimeoutError, OSError, asyncio.IncompleteReadError, AssertionError, ValueError) as error:
+                    self._figures.violations.append(f"{request}: {error!r:.500}")
+                    await self._reconnect()
+
+    async def _create(self) -> None:
+        body = {"sessionId": self.session_id, "participants": [{"participantId": name} for name in PEOPLE[:2]]}
+        answer = await self._connection.request("POST", "/api/sessions", self._service, json.dumps(body).encode())
+        assert answer.status == 201, answer.body
+        self.snapshot, self.published = answer.json, set()
+
+    async def _reconnect(self) -> None:
+        await self._connection.close()
+        await self._connection.__aenter__()
+
+    async def _ask(self, request: Request) -> None:
+        """Send one request, judge its answer, and look what it has done."""
+        began_at = time.monotonic()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            answer = await self._answer(request)
+        self._figures.slowest_seconds = max(self._figures.slowest_seconds, time.monotonic() - began_at)
+        self._figures.statuses[answer.status] += 1
+        if answer.status < 300 and request.method in (request.operation.method, "HEAD"):
+            self._figures.taken[request.operation] += 1
+        self._figures.violations += [f"{request}: {answer.status} {each}" for each in wrong(request, answer)]
+        # An event stream ends with its connection; so do some refusals.
+        if answer.headers.get("connection") == "close" or "transfer-encoding" in answer.headers:
+            await self._reconnect()
+        if request.method in WRITES:
+            await self._look(request, answer)
+
+    async def _answer(self, request: Request) -> Response:
+        connection = self._connection
+        connection.send(request.method, request.target, request.headers, request.body)
+        status, headers = await connection.read_head()
+        if headers.get("content-type") != "text/event-stream" or request.method == "HEAD":
+            return await connection.read_rest(request.method, status, headers)
+        first = await connection.read_chunk()
+        assert b"retry: 5000\n\nevent: connected\n" in first, first
+        return Response(status, headers, first)
+
+    async def _look(self, request: Request, answer: Response) -> None:
+        """Compare the session with what the answer to a write says of it."""
+        path = request.target.partition("?")[0]
+        if path == "/api/sessions" and answer.status == 201:
+            # It must be possible to take back what was made.
+            made = decoded(answer)["sessionId"]
+            gone = await self._connection.request("DELETE", f"/api/sessions/{made}", self._service)
+            assert gone.status == 204, (made, gone.status)
+        own = f"/api/sessions/{self.session_id}"
+        if request.method == "DELETE" and path == own and answer.status == 204:
+            await self._create()
+            return
+        found = await self._connection.request("GET", own, self._service)
+        assert found.status == 200, found.body
+        before, self.snapshot = self.snapshot, found.json
+        is_about_it = answer.status < 300 and path.startswith(own)
+        added = self._added(request, path.removeprefix(own), answer, before) if is_about_it else None
+        if added is None and self.snapshot != before:
+            self._figures.violations.append(f"{request}: {answer.status}, and yet {before} became {self.snapshot}")
+        if added is not None and self.snapshot["lastSequence"] != before["lastSequence"] + added:
+            last = before["lastSequence"], self.snapshot["lastSequence"]
+            self._figures.violations.append(f"{request}: {answer.status}, {added} events, and yet {last}")
+
+    def _added(self, request: Request, place: str, answer: Response, before: dict[str, Any]) -> int | None:
+        """Return how many events a write has added by what its answer says; None if it has changed nothing at all."""
+        if place == "/events":
+            if "idempotency-replayed" in answer.headers:
+                return None
+            new = [event for event in decoded(answer)["events"] if "id" in event and not event.get("replayed")]
+            self.published |= {event["id"] for event in new}
+            self._generator.last_event_id = decoded(answer)["lastEventId"]
+            return len(new) or None
+        if place == "/tickets":
+            self._generator.ticket = decoded(answer)["ticket"]
+            return None
+        if request.method == "PATCH":
+            return int(decoded(answer)["status"] != before["status"])
+        return int(answer.status in (201, 204))
+
+    async def _abandon(self, request: Request) -> None:
+        """Leave before the answer comes, and in the middle of what would change anything."""
+        is_half = request.method in WRITES
+        headers = request.headers | ({"Content-Length": "100"} if is_half else {})
+        self._connection.send(request.method, request.target, headers)
+        if is_half:
+            self._connection.writer.write(b"{")
+        await self._reconnect()
+
+    async def _send_head(self, head: bytes) -> None:
+        async with Connection(self._server.port) as connection:
+            connection.writer.write(head)
+            connection.writer.write_eof()
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    answer = await connection.reader.read(1 << 16)
+            except OSError:
+                return
+            except TimeoutError:
+                self._figures.violations.append(f"{head[:100]!r} has no answer")
+                return
+            if answer and not answer.startswith((b"HTTP/1.1 2", b"HTTP/1.1 4")):
+                self._figures.violations.append(f"{head[:100]!r}: {answer[:300]!r}")
+
+
+def credentials(server: ServerProcess) -> dict[str, dict[str, str]]:
+    """Return what requests may be sent with: of people who may more or less, and of nobody."""
+    secret = read_secret(server.data_dir)
+    found = {who: server.headers(who) for who in ("service", "alice", "carol")}
+    alice = found["alice"]["Authorization"].partition(" ")[2]
+    spoilt = [alice[:-3] + "AAA", "x", "", "a.b.c", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSIsImV4cCI6OTk5OTk5OTk5OX0."]
+    found |= {f"bad {number}": {"Authorization": f"Bearer {token}"} for number, token in enumerate(spoilt)}
+    expired = make_token(secret, "alice", Role.PARTICIPANT, -60)
+    return found | {
+        "expired": {"Authorization": f"Bearer {expired}"},
+        "basic": {"Authorization": "Basic YTpi"},
+        "nobody": {},
+        "cookie": {"Cookie": f"rt_token={alice}", "Sec-Fetch-Site": "same-origin"},
+        "cookie elsewhere": {"Cookie": f"rt_token={alice}", "Sec-Fetch-Site": "cross-site"},
+        "bad cookie": {"Cookie": "rt_token=x"},
+    }
+
+
+def wrong(request: Request, answer: Response) -> Iterator[str]:
+    """Yield what is wrong with an answer, whatever was asked."""
+    if not 200 <= answer.status < 500:
+        yield repr(answer.body[:300])
+    elif answer.status < 400:
+        if answer.headers.get("content-type") == "application/json" and answer.body:
+            decoded(answer)
+    elif request.method != "HEAD":
+        plain = Response(answer.status, answer.headers, _inflated(answer))
+        problem = assert_problem(plain, answer.status)
+        if problem["type"].removeprefix("/problems/") not in PAGES:
+            yield f"type {problem['type']}"
+        if len(problem["detail"]) > MAX_DETAIL:
+            yield f"a detail of {len(problem['detail'])} characters"
+    if answer.status in NEEDED and NEEDED[answer.status] not in answer.headers:
+        yield f"without {NEEDED[answer.status]}"
+
+
+def decoded(answer: Response) -> Any:
+    """Return the JSON of an answer, strictly."""
+    return json.loads(_inflated(answer), parse_constant=lambda name: _refuse(name))
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _inflated(answer: Response) -> bytes:
+    return gzip.decompress(answer.body) if answer.headers.get("content-encoding") == "gzip" else answer.body

@@ -90,7 +90,10 @@ class Connection:
         return payload
 
     async def read_response(self, method: str) -> Response:
-        status, headers = await self.read_head()
+        return await self.read_rest(method, *await self.read_head())
+
+    async def read_rest(self, method: str, status: int, headers: dict[str, str]) -> Response:
+        """Return the response whose head was read."""
         body = b""
         if method == "HEAD" or status in (204, 304) or status < 200:
             pass

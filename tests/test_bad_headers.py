@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote_from_bytes
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.contract import SESSION_ROUTES, STORM, assert_problem, state
+from tests.contract import SESSION_ROUTES, STORM, Route, assert_problem, state
 
 QUERIES = ["/sessions?limit=", "/sessions?after=", "/sessions/s/participants?limit=", "/sessions/s/participants?after="]
 POLL = "/sessions/s/updates?timeout=0&"
@@ -49,6 +50,19 @@ def test_whatever_stands_for_a_session_is_refused_unless_it_is_one(api, io_loop,
     # An address that is not UTF-8 may be told as such: no session can have it.
     assert response.status in (400, 404 if who == "service" else 403)
     assert run(state(api)) == before
+
+
+LONG = "9" * 5000
+LONG_NAMES = [Route(route.method, f"/{LONG}{route.path}", route.body) for route in SESSION_ROUTES]
+LONG_NAMES += [Route("DELETE", f"/s/participants/{LONG}"), Route("GET", f"/s/events/{LONG}")]
+
+
+@pytest.mark.parametrize("route", LONG_NAMES, ids=lambda route: str(route).replace(LONG, "long"))
+async def test_a_very_long_name_is_not_repeated_in_what_is_said_of_it(api, route):
+    """P4, P7."""
+    response = await api.request(route.method, f"/sessions{route.path}", route.body)
+
+    assert len(assert_problem(response, 404)["detail"]) < 500
 
 
 @pytest.mark.parametrize(
@@ -104,7 +118,7 @@ REFUSALS = {
     "Idempotency-Key": ("POST", "events", {400}),
     "Origin": ("POST", "events", {400}),
     "Content-Type": ("POST", "events", {400}),
-    "Last-Event-ID": ("GET", "updates?timeout=0", {204, 400}),
+    "Last-Event-ID": ("GET", "updates?timeout=0", {200, 204, 400}),
     "Accept": ("HEAD", "events", {200, 406}),
 }
 PRINTABLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=60)
@@ -120,6 +134,11 @@ def test_whatever_a_header_holds_is_taken_or_refused(api, io_loop, name, value):
 
     response = run(api.request(method, f"/sessions/s/{path}", b"{}", headers={name: value}))
 
+    if name == "Last-Event-ID":
+        # A place in the session is taken, of which 0 and 1 have events behind them; none but a sequence or UUID is one.
+        place = value.strip()
+        is_place = not place or re.fullmatch(r"[0-9]{1,13}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", place)
+        assert response.status == ((204 if not place or place == "2" else 200) if is_place else 400), place
     assert response.status in allowed
     if response.status >= 400 and method != "HEAD":
         assert_problem(response, response.status)

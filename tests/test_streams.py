@@ -442,7 +442,8 @@ async def test_a_secret_is_in_no_stream(api):
         assert sequence_of(connected.id) == 2
 
 
-async def test_a_client_that_leaves_before_its_stream_is_open_leaves_nothing_behind(api, monkeypatch, caplog):
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_client_that_leaves_before_its_stream_is_open_leaves_nothing_behind(api, monkeypatch, caplog, method):
     """P4, P7: it is no mistake of the server's either."""
     asked, gone, really = asyncio.Event(), asyncio.Event(), api.hub.open_at
 
@@ -453,7 +454,7 @@ async def test_a_client_that_leaves_before_its_stream_is_open_leaves_nothing_beh
 
     monkeypatch.setattr(api.hub, "open_at", late)
     async with Connection(api.port) as connection:
-        connection.send("GET", "/api/sessions/s/events", api.headers("alice"))
+        connection.send(method, "/api/sessions/s/events", api.headers("alice"))
         await asked.wait()
     await until(lambda: all(each.stream.closed() for each in api.server._http._connections))
     gone.set()
