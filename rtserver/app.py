@@ -19,7 +19,6 @@ from typing import NoReturn
 
 import tornado.netutil
 from tornado.httpserver import HTTPServer
-from tornado.web import RequestHandler
 
 from rtserver import schema
 from rtserver.auth import Authenticator, JwksKeys, SecretKeys, read_secret
@@ -27,7 +26,7 @@ from rtserver.config import Config
 from rtserver.core import Core
 from rtserver.errors import RequestError, StartRefused
 from rtserver.handlers.api import Api
-from rtserver.handlers.base import UnknownRoute
+from rtserver.handlers.base import BaseHandler, UnknownRoute
 from rtserver.handlers.description import Description
 from rtserver.handlers.history import Messages, OneEvent
 from rtserver.handlers.operation import Alive, Health
@@ -57,7 +56,7 @@ class Events(Publish, Stream):
     """One address: POST publishes, GET streams."""
 
 
-def routes(base_path: str) -> list[tuple[str, type[RequestHandler]]]:
+def routes(base_path: str) -> list[tuple[str, type[BaseHandler]]]:
     """Return every address, as a pattern, with its handler."""
     session = f"{base_path}/api/sessions/([^/]+)"
     return [

@@ -281,10 +281,20 @@ def test_the_public_routes_are_among_all_routes():
 
 
 @pytest.mark.parametrize("method", ["TRACE", "LINK", "FINISH", "get"])
-async def test_an_answer_after_which_the_connection_ends_says_so(api, method):
-    """RFC 9112 section 9.6: else the next request on it is lost without a word."""
+async def test_a_method_that_nobody_knows_costs_a_client_no_connection(api, method):
     async with Connection(api.port) as connection:
         answer = await api.request(method, "/sessions", connection=connection)
         assert_problem(answer, 405)
+        assert answer.headers.get("connection") != "close"
+        assert (await api.request("GET", "/sessions", connection=connection)).status == 200
+
+
+async def test_an_answer_after_which_the_connection_ends_says_so(api):
+    """RFC 9112 section 9.6: else the next request on it is lost without a word."""
+    async with Connection(api.port) as connection:
+        announced = {"Content-Length": str(1 << 40), "Expect": "100-continue"}
+        connection.send("POST", "/api/sessions", api.headers("service") | announced)
+        answer = await connection.read_response("POST")
+        assert_problem(answer, 413)
         assert answer.headers["connection"] == "close"
         assert await connection.reader.read() == b""

@@ -30,7 +30,8 @@ LEVELS = (
     "hub",
     "maintenance",
     "core",
-    "handlers handlers.api handlers.body handlers.cors handlers.credentials handlers.negotiation handlers.problem "
+    "handlers handlers.api handlers.body handlers.cors handlers.credentials handlers.exchange handlers.negotiation "
+    "handlers.problem "
     "handlers.query",
     "handlers.answer",
     "handlers.base",

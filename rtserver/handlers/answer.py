@@ -9,13 +9,13 @@ import gzip
 from typing import Any
 
 import msgspec
-from tornado.httputil import format_timestamp
-from tornado.web import RequestHandler
+from tornado.httputil import HTTPConnection
 
 from rtserver.conditional import Validators, is_not_modified, make_etag, validate
 from rtserver.config import Config
 from rtserver.handlers.api import Api
 from rtserver.handlers.cors import cors_headers
+from rtserver.handlers.exchange import Exchange, Headers, http_date
 from rtserver.handlers.negotiation import accepts_gzip
 from rtserver.hub import Hub
 from rtserver.session import Session
@@ -26,37 +26,44 @@ GZIP_LEVEL = 5
 _encode = msgspec.json.Encoder().encode
 
 
-class AnsweringHandler(RequestHandler):
+class AnsweringHandler(Exchange):
     """One answer."""
 
-    application: Api
     needs_token = True
+
+    def __init__(self, api: Api, connection: HTTPConnection, path_args: tuple[str, ...]) -> None:
+        self.api = api
+        super().__init__(connection, path_args)
 
     @property
     def hub(self) -> Hub:
-        return self.application.hub
+        return self.api.hub
 
     @property
     def config(self) -> Config:
-        return self.application.config
+        return self.api.config
 
-    def set_default_headers(self) -> None:
-        self.set_header("Server", "rtserver")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cache-Control", "no-store")
-        self._set_headers(self.cors_headers())
+    def default_headers(self) -> Headers:
         # Every answer may be one with a body, which is gzipped for some.
-        self.vary_on("Accept-Encoding")
-        if self.needs_token:
-            self.vary_on("Authorization")
-            self.vary_on("Cookie")
+        vary = "Accept-Encoding, Authorization, Cookie" if self.needs_token else "Accept-Encoding"
+        headers = Headers(
+            {
+                "Server": "rtserver",
+                "X-Content-Type-Options": "nosniff",
+                "Cache-Control": "no-store",
+                "Vary": vary,
+            }
+        )
+        if self.config.cors_origins:
+            found = self.cors_headers()
+            headers |= found | {"Vary": f"{found['Vary']}, {vary}"}
+        return headers
 
     def cors_headers(self) -> dict[str, str]:
         return cors_headers(self.config.cors_origins, self.request.headers.get("Origin"))
 
-    def _set_headers(self, headers: dict[str, str]) -> None:
-        for name, value in headers.items():
-            self.set_header(name, value)
+    def set_headers(self, headers: dict[str, str]) -> None:
+        self._headers.update(headers)
 
     def vary_on(self, name: str) -> None:
         """Say that the answer depends on this request header (RFC 9110 section 12.5.5)."""
@@ -74,11 +81,11 @@ class AnsweringHandler(RequestHandler):
         self.send(body)
 
     def send(self, body: bytes) -> None:
-        """Finish with a body, gzipped if that is worth it and wanted."""
+        """End with a body, gzipped if that is worth it and wanted."""
         if len(body) > self.config.gzip_min_bytes and accepts_gzip(self.request.headers.get("Accept-Encoding", "")):
             self.set_header("Content-Encoding", "gzip")
             body = gzip.compress(body, GZIP_LEVEL, mtime=0)
-        self.finish(body)
+        self.end(body)
 
     def answer_if_changed(self, document: Any, session: Session) -> None:
         """Answer with a document about a session, or with 304 if the client has it."""
@@ -97,14 +104,10 @@ class AnsweringHandler(RequestHandler):
     def is_fresh(self, validators: Validators) -> bool:
         """Send the validators, and say whether the client has this answer already: then it is a 304 (DESIGN 4.6)."""
         self.set_header("ETag", validators.etag)
-        self.set_header("Date", format_timestamp(validators.date_at))
-        self.set_header("Last-Modified", format_timestamp(validators.last_modified_at))
+        self.set_header("Date", http_date(validators.date_at))
+        self.set_header("Last-Modified", http_date(validators.last_modified_at))
         headers = self.request.headers
         if is_not_modified(validators, headers.get_list("If-None-Match"), headers.get_list("If-Modified-Since")):
             self.set_status(304)
             return True
         return False
-
-    def compute_etag(self) -> str | None:
-        # Tornado would hash every answer and send 304 on its own; validators here have rules (DESIGN 4.6).
-        return None

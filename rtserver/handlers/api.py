@@ -1,8 +1,20 @@
-"""What the handlers of one server share."""
+"""What the handlers of one server share, and which of them a request is for."""
 
 from __future__ import annotations
 
-from tornado.web import Application, RequestHandler
+import re
+from collections.abc import Awaitable
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
 
 from rtserver.auth import Authenticator
 from rtserver.config import Config
@@ -11,12 +23,17 @@ from rtserver.limits import Limiter
 from rtserver.tickets import Tickets
 
 
-class Api(Application):
+class Handler(Protocol):
+    """What makes the delegate of one request; see `rtserver.handlers.exchange`."""
+
+    def __call__(self, api: Api, connection: HTTPConnection, path_args: tuple[str, ...]) -> HTTPMessageDelegate: ...
+
+
+class Api(HTTPServerConnectionDelegate):
     """The routes, and what their handlers share."""
 
-    def __init__(
-        self, routes: list[tuple[str, type[RequestHandler]]], hub: Hub, auth: Authenticator, config: Config
-    ) -> None:
+    def __init__(self, routes: list[tuple[str, Any]], hub: Hub, auth: Authenticator, config: Config) -> None:
+        """``routes`` are patterns of whole paths, each with its handler; the first that fits is taken."""
         self.hub = hub
         self.auth = auth
         self.config = config
@@ -25,4 +42,41 @@ class Api(Application):
         self.stream_limiter = Limiter(config.stream_rate_limit)
         # A whole branch sits behind one address: only what has no valid token is counted by it.
         self.address_limiter = Limiter(config.rate_limit)
-        super().__init__(list(routes))
+        self._routes: list[tuple[re.Pattern[str], Handler]] = [(re.compile(path), made) for path, made in routes]
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        return _Incoming(self, request_conn)
+
+    def handler(self, connection: HTTPConnection, path: str) -> HTTPMessageDelegate:
+        """Return a new handler for a request to ``path``."""
+        for pattern, make in self._routes:
+            match = pattern.fullmatch(path)
+            if match:
+                # What is not UTF-8 becomes a name that nothing has, so that the checks keep their order.
+                return make(self, connection, tuple(unquote(part, errors="replace") for part in match.groups()))
+        raise AssertionError("the last route takes everything")
+
+
+class _Incoming(HTTPMessageDelegate):
+    """A request until its head is known, and the way to its handler afterwards."""
+
+    def __init__(self, api: Api, connection: HTTPConnection) -> None:
+        self._api = api
+        self._connection = connection
+        self._handler: HTTPMessageDelegate
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        assert isinstance(start_line, RequestStartLine)
+        self._handler = self._api.handler(self._connection, start_line.path.partition("?")[0])
+        return self._handler.headers_received(start_line, headers)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        return self._handler.data_received(chunk)
+
+    def finish(self) -> None:
+        self._handler.finish()
+
+    def on_connection_close(self) -> None:
+        self._handler.on_connection_close()

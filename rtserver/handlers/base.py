@@ -5,16 +5,16 @@ Order: route and method, 401, 429, 403 and 404, 413 and 415, then the handler's 
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
-from collections.abc import Awaitable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from tornado.http1connection import HTTP1Connection
-from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from rtserver.auth import Principal
 from rtserver.errors import (
+    Internal,
     InvalidTicket,
     Malformed,
     MethodNotAllowed,
@@ -27,6 +27,7 @@ from rtserver.handlers import credentials, problem
 from rtserver.handlers.answer import AnsweringHandler
 from rtserver.handlers.body import RequestBody
 from rtserver.handlers.cors import preflight_headers
+from rtserver.handlers.exchange import METHODS
 from rtserver.handlers.query import Query
 from rtserver.hub import require_service
 from rtserver.limits import Limiter
@@ -35,10 +36,7 @@ from rtserver.session import Session
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("rtserver.access")
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
-
-@stream_request_body
 class BaseHandler(AnsweringHandler):
     """One request.  Subclasses define the methods they allow; ``GET`` brings ``HEAD`` with it."""
 
@@ -46,9 +44,10 @@ class BaseHandler(AnsweringHandler):
     service_methods: frozenset[str] = frozenset()
     principal: Principal
 
-    def initialize(self) -> None:
+    def begin(self) -> None:
         self._is_by_cookie = False
         self._has_begun = False  # whether the request is answered after its body has been read
+        self._refusal: RequestError | None = None
         self._body = RequestBody(self.request.headers, self.config.max_body_bytes)
 
     async def prepare(self) -> None:
@@ -57,7 +56,8 @@ class BaseHandler(AnsweringHandler):
         except RequestError as error:
             if not self._body.is_worth_reading:
                 raise
-            self._refuse_after_reading(error)
+            self._body.is_refused = True
+            self._refusal = error
         self._has_begun = True
 
     async def _check(self) -> None:
@@ -80,12 +80,8 @@ class BaseHandler(AnsweringHandler):
             connection.set_max_body_size(self._body.transfer_limit)
         self._body.check_head()
 
-    def _refuse_after_reading(self, error: RequestError) -> None:
-        def refuse(*arguments: str) -> None:
-            raise error
-
-        self._body.is_refused = True
-        setattr(self, str(self.request.method).lower(), refuse)
+    def refusal(self) -> RequestError | None:
+        return self._refusal
 
     def method_not_allowed(self) -> MethodNotAllowed:
         allowed = ", ".join([*self.allowed_methods(), "OPTIONS"])
@@ -93,7 +89,7 @@ class BaseHandler(AnsweringHandler):
 
     async def authenticate(self) -> Principal:
         """Return who asks (DESIGN 4.1).  Raises `Unauthorized` and its kin."""
-        verify = self.application.auth.verify
+        verify = self.api.auth.verify
         token = credentials.bearer_token(self.request)
         if token is not None:
             return await verify(token)
@@ -113,12 +109,12 @@ class BaseHandler(AnsweringHandler):
         try:
             return await self.authenticate()
         except Unauthorized:
-            self._limit(self.application.address_limiter, self.request.remote_ip or "")
+            self._limit(self.api.address_limiter, self.request.remote_ip or "")
             raise
 
     def limiter(self) -> Limiter:
         """Return what limits how often one participant may do this."""
-        return self.application.request_limiter
+        return self.api.request_limiter
 
     def _limit(self, limiter: Limiter, name: str) -> None:
         wait_seconds = limiter.take(name, time.monotonic())
@@ -135,26 +131,23 @@ class BaseHandler(AnsweringHandler):
     @classmethod
     def allowed_methods(cls) -> list[str]:
         """Return the methods this handler defines."""
-        defined = [m for m in METHODS if getattr(cls, m.lower()) is not getattr(RequestHandler, m.lower())]
+        defined = [m for m in METHODS if hasattr(cls, m.lower())]
         return [m for m in defined if m != "HEAD" or "GET" in defined]
 
-    def head(self, *arguments: str) -> Awaitable[None] | None:
-        return self.get(*arguments)
+    def head(self, *arguments: str) -> Awaitable[None]:
+        get: Callable[..., Awaitable[None]] = self.get  # type: ignore[attr-defined]
+        return get(*arguments)
 
     def options(self, *arguments: str) -> None:
         allowed = ", ".join([*self.allowed_methods(), "OPTIONS"])
         self.set_header("Allow", allowed)
         if "Access-Control-Request-Method" in self.request.headers:
-            self._set_headers(preflight_headers(allowed))
+            self.set_headers(preflight_headers(allowed))
         self.set_status(204)
 
     # Reading
 
-    def decode_argument(self, value: bytes, name: str | None = None) -> str:
-        # What is not UTF-8 becomes a name that nothing has, so that the checks keep their order.
-        return value.decode(errors="replace")
-
-    @property
+    @functools.cached_property
     def query(self) -> Query:
         return Query(self.request)
 
@@ -165,28 +158,29 @@ class BaseHandler(AnsweringHandler):
         """Return the request's body, inflated.  Raises `TooLarge` and `Malformed`."""
         return self._body.read()
 
-    def write_error(self, status_code: int, **arguments: Any) -> None:
-        """Answer with a problem document."""
-        error = problem.as_request_error(arguments["exc_info"][1], self.method_not_allowed())
-        self.set_status(error.status)
-        self._set_headers(error.headers())
+    def write_error(self, error: Exception) -> None:
+        """Answer with a problem document; a defect is logged, and the client is told that it is one (P7)."""
+        if isinstance(error, RequestError):
+            refusal = error
+        else:
+            log.error("%s %s failed", self.request.method, self.request.path, exc_info=error)
+            refusal = Internal("the server's log has the cause")
+        self.set_status(refusal.status)
+        self.set_headers(refusal.headers())
         self.set_header("Content-Type", problem.MEDIA_TYPE)
         if not self._has_begun:
             # Refused before the body was read: the connection ends with this answer (RFC 9112 section 9.6).
             self.set_header("Connection", "close")
-        self.send(problem.problem_body(error, self.config.base_path, self.request.path))
+        self.send(problem.problem_body(refusal, self.config.base_path, self.request.path))
 
-    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
-        if not isinstance(value, RequestError | HTTPError):
-            log.error("%s %s failed", self.request.method, self.request.path, exc_info=value)
-
-    def _log(self) -> None:
-        # The path without the query: that may hold a ticket.
-        access_log.info(
-            "%s %s %s %.1fms %s",
-            *(self.request.method, self.request.path, self.get_status()),
-            *(self.request.request_time() * 1000, self.request.remote_ip),
-        )
+    def on_finish(self) -> None:
+        if access_log.isEnabledFor(logging.INFO):
+            # The path without the query: that may hold a ticket.
+            access_log.info(
+                "%s %s %s %.1fms %s",
+                *(self.request.method, self.request.path, self.get_status()),
+                *(self.request.request_time() * 1000, self.request.remote_ip),
+            )
 
 
 class SessionHandler(BaseHandler):
@@ -200,14 +194,14 @@ class SessionHandler(BaseHandler):
         except Malformed:
             ticket = ""
         is_look = self.request.method == "HEAD"
-        principal = self.application.tickets.redeem(ticket, self.session_id, time.time(), keeps=is_look)
+        principal = self.api.tickets.redeem(ticket, self.session_id, time.time(), keeps=is_look)
         if principal is None:
             raise InvalidTicket("the ticket is not of this session, has been used, or has expired; get a new one")
         return principal
 
     @property
     def session_id(self) -> str:
-        return str(self.path_args[0])
+        return self.path_args[0]
 
     async def authorize(self) -> None:
         await self.session()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 import time
-from datetime import UTC, datetime
+from http.cookies import Morsel, SimpleCookie
 
 from rtserver.auth import Principal
 from rtserver.errors import Malformed, Unauthorized
 from rtserver.event import format_timestamp
 from rtserver.handlers import credentials
 from rtserver.handlers.base import BaseHandler, SessionHandler
+from rtserver.handlers.credentials import COOKIE_NAME
+from rtserver.handlers.exchange import Headers, http_date
 
 # RFC 6265 section 6.1: browsers keep cookies of 4096 bytes, and drop larger ones without a word.
 MAX_COOKIE_TOKEN = 3800
@@ -31,23 +33,22 @@ class Logout(BaseHandler):
         is_by_token = credentials.bearer_token(self.request) is not None
         if not is_by_token and credentials.cookie_token(self.request) is not None:
             credentials.check_same_origin(self.request)
-        self.clear_cookie(
-            credentials.COOKIE_NAME,
-            path=self.cookie_path,
-            httponly=True,
-            samesite="Strict",
-            secure=credentials.is_over_tls(self.request),
-        )
+        # A moment long past makes the browser forget it (RFC 6265 section 5.3).
+        self.set_the_cookie("", {"expires": http_date(1)})
         self.set_status(204)
 
-    def set_default_headers(self) -> None:
-        super().set_default_headers()
-        self.vary_on("Authorization")
-        self.vary_on("Cookie")
+    def set_the_cookie(self, value: str, lasts: dict[str, str]) -> None:
+        morsel: Morsel[str] = SimpleCookie({COOKIE_NAME: value})[COOKIE_NAME]
+        morsel.update(lasts | {"path": self.config.base_path or "/", "httponly": "yes", "samesite": "Strict"})
+        if credentials.is_over_tls(self.request):
+            morsel["secure"] = "yes"
+        self.set_header("Set-Cookie", morsel.OutputString())
 
-    @property
-    def cookie_path(self) -> str:
-        return self.config.base_path or "/"
+    def default_headers(self) -> Headers:
+        headers = super().default_headers()
+        if "Cookie" not in headers["Vary"]:
+            headers["Vary"] += ", Authorization, Cookie"
+        return headers
 
 
 class Cookie(Logout):
@@ -56,17 +57,9 @@ class Cookie(Logout):
         if len(token) > MAX_COOKIE_TOKEN:
             raise Malformed(f"the token has {len(token)} characters; a cookie can hold {MAX_COOKIE_TOKEN}")
         expires_at = min(self.principal.expires_at, MAX_MOMENT)
-        self.set_cookie(
-            credentials.COOKIE_NAME,
-            token,
-            path=self.cookie_path,
-            expires=datetime.fromtimestamp(expires_at, UTC),
-            # For browsers whose clock is wrong; they prefer it (RFC 6265 section 5.3).
-            max_age=max(0, int(expires_at - time.time())),
-            httponly=True,
-            samesite="Strict",
-            secure=credentials.is_over_tls(self.request),
-        )
+        # The age is for browsers whose clock is wrong; they prefer it (RFC 6265 section 5.3).
+        max_age = max(0, int(expires_at - time.time()))
+        self.set_the_cookie(token, {"expires": http_date(int(expires_at)), "max-age": str(max_age)})
         self.set_status(204)
 
     async def delete(self) -> None:
@@ -86,5 +79,5 @@ class Cookie(Logout):
 class Tickets(SessionHandler):
     async def post(self, *path: str) -> None:
         ticket = secrets.token_urlsafe(TICKET_BYTES)
-        expires_at = self.application.tickets.issue(ticket, self.principal, self.session_id, time.time())
+        expires_at = self.api.tickets.issue(ticket, self.principal, self.session_id, time.time())
         self.answer({"ticket": ticket, "expiresAt": format_timestamp(round(expires_at * 1_000_000))}, 201)

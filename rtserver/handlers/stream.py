@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from contextlib import AbstractContextManager, nullcontext
 
-from tornado.httputil import format_timestamp
-
 from rtserver.errors import NotAcceptable, ReaderGone
 from rtserver.handlers.base import SessionHandler
+from rtserver.handlers.exchange import http_date
 from rtserver.handlers.negotiation import accepts
 from rtserver.limits import Limiter
 from rtserver.sink import SocketSink, take_over
@@ -36,10 +35,8 @@ class Stream(SessionHandler):
             if opening is None:
                 self.set_status(204)
             elif self.request.method == "HEAD":
-                for name, value in self._stream_headers().items():
-                    self.set_header(name, value)
-                # Now, or Tornado adds a Content-Length that no stream has.
-                await self.flush()
+                self.set_headers(self._stream_headers())
+                self.end(says_length=False)
             else:
                 try:
                     sink = await self._take_over()
@@ -69,7 +66,7 @@ class Stream(SessionHandler):
 
     def limiter(self) -> Limiter:
         is_new_stream = self.request.method == "GET"
-        return self.application.stream_limiter if is_new_stream else super().limiter()
+        return self.api.stream_limiter if is_new_stream else super().limiter()
 
     def _check_accept(self) -> None:
         accept = self.request.headers.get("Accept", "")
@@ -89,7 +86,7 @@ class Stream(SessionHandler):
 
     def _head(self) -> bytes:
         """Return the head of the response; the request's own connection has been left."""
-        headers = {"Server": "rtserver", "Date": format_timestamp(time.time())}
+        headers = {"Server": "rtserver", "Date": http_date(int(time.time()))}
         headers |= self._stream_headers() | self.cors_headers() | {"Vary": self._headers["Vary"]}
         lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers.items())]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin1")

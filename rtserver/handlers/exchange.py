@@ -1,0 +1,192 @@
+"""One request and its answer, straight on Tornado's HTTP messages.
+
+A handler here is what `tornado.web.RequestHandler` is there, with what this server needs of it and no more: a request
+costs a third of what it does there (docs/decisions/exchange.md has the figures).  It speaks Tornado's public
+`HTTPMessageDelegate` and `HTTPConnection`, so that whatever reads the wire can be put under it.
+
+A request that never has to wait runs to its end within the call that brought it; only what waits becomes a task.
+
+Knows nothing of tokens, sessions or JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import time
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from http.client import responses
+from typing import Any, cast
+
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerRequest,
+    RequestStartLine,
+    ResponseStartLine,
+    format_timestamp,
+)
+from tornado.iostream import IOStream
+
+log = logging.getLogger(__name__)
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+# Answers that have no body, and nothing said of one (RFC 9110 sections 15.3.5 and 15.4.5).
+BODILESS = (204, 304)
+
+# One date a second is formatted, and read by every answer of that second.
+http_date = functools.lru_cache(maxsize=64)(format_timestamp)
+
+
+class Headers(dict[str, str]):
+    """The headers of an answer, each there once, as `HTTPConnection.write_headers` takes them."""
+
+    get_all = dict.items
+
+
+class Exchange(HTTPMessageDelegate):
+    """One request.  Subclasses define a method for each HTTP method they allow: ``get``, ``post``, ..."""
+
+    def __init__(self, connection: HTTPConnection, path_args: tuple[str, ...]) -> None:
+        """``path_args`` are the variable parts of the path, decoded."""
+        self.path_args = path_args
+        self.is_answered = False
+        self._connection = connection
+        self._status = 200
+        self._task: asyncio.Task[None] | None = None
+
+    # What subclasses give
+
+    def begin(self) -> None:
+        """Called once the request is known; ``self.request`` is there."""
+
+    async def prepare(self) -> None:
+        """Refuse what can be refused before the body is read."""
+
+    def data_received(self, chunk: bytes) -> None:
+        """Take a part of the body."""
+
+    def refusal(self) -> Exception | None:
+        """Return why the request is refused now that its body has been read."""
+        return None
+
+    def default_headers(self) -> Headers:
+        """Return what every answer says."""
+        return Headers()
+
+    def write_error(self, error: Exception) -> None:
+        """Answer with what went wrong."""
+        raise NotImplementedError
+
+    def on_connection_close(self) -> None:
+        """The client has gone before it had its answer."""
+
+    def on_finish(self) -> None:
+        """The answer has been given."""
+
+    # HTTPMessageDelegate
+
+    def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:
+        request_line = cast(RequestStartLine, start_line)
+        self.request = HTTPServerRequest(connection=self._connection, start_line=request_line, headers=headers)
+        self._headers = self.default_headers()
+        self.begin()
+        self._task = start(self._run(self.prepare))
+        return self._task
+
+    def finish(self) -> None:
+        if not self.is_answered:
+            # While the connection reads, it says itself that the client has gone.
+            self._connection.set_close_callback(self.on_connection_close)  # type: ignore[attr-defined]
+            self._task = start(self._run(self._call))
+
+    # Answering
+
+    def set_status(self, status: int) -> None:
+        self._status = status
+
+    def get_status(self) -> int:
+        return self._status
+
+    def set_header(self, name: str, value: str) -> None:
+        self._headers[name] = value
+
+    def end(self, body: bytes = b"", *, says_length: bool = True) -> None:
+        """Send the answer; after that there is no other.
+
+        Without ``says_length`` the answer to a HEAD is of something that has no length.
+        """
+        assert not self.is_answered, "a request is answered once"
+        self.is_answered = True
+        headers, status = self._headers, self._status
+        if status in BODILESS:
+            headers.pop("Content-Type", None)
+            headers.pop("Content-Encoding", None)
+            body = b""
+        elif says_length:
+            headers["Content-Length"] = str(len(body))
+        if "Date" not in headers:
+            headers["Date"] = http_date(int(time.time()))
+        line = ResponseStartLine("HTTP/1.1", status, responses.get(status, "Unknown"))
+        if self.request.method == "HEAD":
+            body = b""
+        self._connection.write_headers(line, cast(HTTPHeaders, headers), body)
+        self._connection.finish()
+        self.on_finish()
+
+    def detach(self) -> IOStream:
+        """Take the connection away from HTTP: what follows is the caller's."""
+        self.is_answered = True
+        self.on_finish()
+        return cast(IOStream, self._connection.detach())  # type: ignore[attr-defined]
+
+    async def _call(self) -> None:
+        refusal = self.refusal()
+        if refusal is not None:
+            raise refusal
+        result = getattr(self, str(self.request.method).lower())(*self.path_args)
+        if result is not None:
+            await result
+        if not self.is_answered:
+            self.end()
+
+    async def _run(self, part: Callable[[], Awaitable[None]]) -> None:
+        """Run one part; whatever it raises is the answer."""
+        try:
+            await part()
+        except Exception as error:
+            if self.is_answered:
+                log.error("%s %s failed after its answer", self.request.method, self.request.path, exc_info=error)
+                return
+            self._headers, self._status = self.default_headers(), 500
+            self.write_error(error)
+
+
+def start(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+    """Run a coroutine until it waits for the first time; return what is left of it, if anything, as a task.
+
+    A task that has nothing to wait for would cost two turns of the loop.  (Python 3.12 has eager tasks of its own.)
+    """
+    try:
+        awaited = coroutine.send(None)
+    except StopIteration:
+        return None
+    return asyncio.get_running_loop().create_task(_rest(coroutine, awaited))
+
+
+@types.coroutine
+def _rest(coroutine: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+    """Go on with a coroutine that waits for ``awaited``."""
+    while True:
+        try:
+            try:
+                sent = yield awaited
+            except BaseException as error:
+                awaited = coroutine.throw(error)
+            else:
+                awaited = coroutine.send(sent)
+        except StopIteration:
+            return
