@@ -14,11 +14,13 @@ import resource
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import tornado.netutil
 from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerConnectionDelegate
 
 from rtserver import schema
 from rtserver.auth import Authenticator, JwksKeys, SecretKeys, read_secret
@@ -31,6 +33,7 @@ from rtserver.handlers.description import Description
 from rtserver.handlers.history import Messages, OneEvent
 from rtserver.handlers.operation import Alive, Health
 from rtserver.handlers.pages import Problem, Problems
+from rtserver.handlers.problem import refuse
 from rtserver.handlers.publish import Publish
 from rtserver.handlers.sessions import Leave, OneParticipant, OneSession, Participants, Sessions
 from rtserver.handlers.sign_in import Cookie, Logout, Tickets
@@ -38,18 +41,36 @@ from rtserver.handlers.stream import Stream
 from rtserver.handlers.updates import Updates
 from rtserver.hub import Hub
 from rtserver.schema import DataDirectory
+from rtserver.wire import Timeouts, Wire
 from rtserver.worker import ThreadWorker
 
 log = logging.getLogger(__name__)
 
 # Descriptors that are not streams: the database, the log, the loop, and requests in between.
 SPARE_DESCRIPTORS = 100
-IDLE_CONNECTION_SECONDS = 75
-BODY_SECONDS = 60
+TIMEOUTS = Timeouts()
 # EX_IOERR of sysexits.h; the systemd unit restarts after it.
 EXIT_SYNC_FAILED = 74
 # How long answers that are on their way get when the server stops.
 LAST_ANSWERS_SECONDS = 2
+
+
+class TornadoWire:
+    """Tornado's own `HTTPServer` as the wire."""
+
+    def __init__(self, delegate: HTTPServerConnectionDelegate, timeouts: Timeouts) -> None:
+        self._http = HTTPServer(delegate, idle_connection_timeout=timeouts.idle, body_timeout=timeouts.body)
+
+    async def start(self, listeners: list[socket.socket], backlog: int) -> None:
+        for listener in listeners:
+            listener.listen(backlog)
+        self._http.add_sockets(listeners)
+
+    def stop(self) -> None:
+        self._http.stop()
+
+    async def close(self, timeout_seconds: float) -> None:
+        await asyncio.wait([asyncio.ensure_future(self._http.close_all_connections())], timeout=timeout_seconds)
 
 
 class Events(Publish, Stream):
@@ -96,6 +117,8 @@ def die(reason: str) -> NoReturn:
 class Server:
     """One server: `start`, then `stop`."""
 
+    _wire: Wire | TornadoWire
+
     def __init__(self, config: Config, clock: Callable[[], int] = now_us) -> None:
         """``clock`` gives microseconds since 1970."""
         self.config = config
@@ -135,20 +158,20 @@ class Server:
                 raise StartRefused(f"cannot use the database in {self.config.data_dir}: {error.detail}") from None
             raise
         self._core.start()
-        self._http = HTTPServer(
-            Api(routes(self.config.base_path), self.hub, authenticator, self.config),
-            idle_connection_timeout=IDLE_CONNECTION_SECONDS,
-            body_timeout=BODY_SECONDS,
-        )
-        self._http.add_sockets(sockets)
+        self.api = Api(routes(self.config.base_path), self.hub, authenticator, self.config)
+        if self.config.wire == "fast":
+            self._wire = Wire(self.api, partial(refuse, self.config.base_path), TIMEOUTS)
+        else:
+            self._wire = TornadoWire(self.api, TIMEOUTS)
+        await self._wire.start(sockets, self.config.backlog)
 
     async def stop(self) -> None:
         """Send readers away over ``drain_seconds``, then leave everything durable and at rest."""
         await self.hub.drain(self.config.drain_seconds)
-        self._http.stop()
+        self._wire.stop()
         await self.hub.writer.flush()
         # Answers to the last publishes are still being written.
-        await asyncio.wait([asyncio.ensure_future(self._http.close_all_connections())], timeout=LAST_ANSWERS_SECONDS)
+        await self._wire.close(LAST_ANSWERS_SECONDS)
         await self._core.close()
         for worker in self._workers:
             await worker.close()

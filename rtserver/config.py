@@ -84,7 +84,14 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("port", 8080, "count", "port to listen on; 0 takes a free one", high=65535),
         Setting("unix_socket", "", "text", "listen on this unix socket instead of host and port"),
         Setting("base_path", "", "text", "prefix of every path, like /rt, when a proxy passes only that on"),
-        Setting("backlog", 1024, "count", "connections the kernel may hold before they are accepted", low=1),
+        Setting("backlog", 4096, "count", "connections the kernel may hold before they are accepted", low=1),
+        Setting(
+            "wire",
+            "fast",
+            "text",
+            "what reads HTTP: fast is this server's own; tornado is Tornado's HTTPServer, several times slower",
+            choices=("fast", "tornado"),
+        ),
     ),
     "Data": (
         Setting("data_dir", "rtserver-data", "text", "directory of the database and the secret; one server each"),

@@ -24,12 +24,15 @@
         * `SessionPaused`            409
         * `SessionClosed`            409
         * `TooManyParticipants`      409
+        * `RequestTimeout`           408
         * `TooLarge`                 413
+        * `AddressTooLong`           414
         * `UnsupportedEncoding`      415
         * `IdempotencyMismatch`      422
         * `TooMany`                  429
             * `RateLimited`
             * `TooManyStreams`
+        * `HeadTooLarge`             431
         * `Internal`                 500, a defect of this program
         * `Unavailable`              503
             * `Draining`
@@ -198,6 +201,24 @@ class TooManyParticipants(RequestError):
     status = 409
     slug = "too-many-participants"
     title = "The session is full"
+
+
+class RequestTimeout(RequestError):
+    status = 408
+    slug = "request-timeout"
+    title = "The request did not come in time"
+
+
+class AddressTooLong(RequestError):
+    status = 414
+    slug = "address-too-long"
+    title = "The address is too long"
+
+
+class HeadTooLarge(RequestError):
+    status = 431
+    slug = "head-too-large"
+    title = "The head of the request is too large"
 
 
 class TooLarge(RequestError):

@@ -156,6 +156,26 @@ EXPLANATIONS: dict[type[errors.RequestError], Explanation] = {
         "PUT /api/sessions/case-1/participants/zoe",
         "the session has 1000 participants; at most 1000 are allowed",
     ),
+    errors.RequestTimeout: Explanation(
+        "The request had begun, and the rest of it did not come in time. Nothing has been changed.",
+        "Send it again. If that happens often, something on the way holds requests back or loses parts of them.",
+        "POST /api/sessions\nContent-Length: 100",
+        "the request did not come whole in time; send it again",
+    ),
+    errors.AddressTooLong: Explanation(
+        "The address of the request, its query included, is longer than this server reads.",
+        "Shorten the query: lastEventId, since and eventTypes are short. Servers and proxies on the way have limits of "
+        "their own.",
+        "GET /api/sessions?after=aaa...",
+        "the address of the request has more than 16384 bytes",
+    ),
+    errors.HeadTooLarge: Explanation(
+        "The header fields of the request are too many, or too large together. Cookies of other applications on the "
+        "same host are the usual cause.",
+        "Delete cookies of this host that nobody needs, or give this server a host name of its own.",
+        "GET /api/sessions\nCookie: a=aaa...",
+        "the head of the request has more than 65536 bytes; send fewer or smaller ones",
+    ),
     errors.TooLarge: Explanation(
         "The body, one event or the metadata is larger than this server takes; compressed bodies count as what they "
         "inflate to. Nothing has been changed.",

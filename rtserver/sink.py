@@ -1,7 +1,6 @@
 """A stream's socket: an asyncio transport that says when it is full and when it is free again.
 
-Knows nothing of events.  On Tornado's own HTTP server the socket is taken over from the request, because writing
-through its handler costs five times as much per delivery (DESIGN section 8).
+Knows nothing of events.
 """
 
 from __future__ import annotations
@@ -10,10 +9,12 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from tornado.iostream import IOStream
 
 from rtserver.errors import ReaderGone
+from rtserver.wire import Connection
 
 # A reader that has not taken the farewell by then is not reading.
 CLOSE_GRACE_SECONDS = 5.0
@@ -72,20 +73,34 @@ class SocketSink(asyncio.Protocol):
         self._transport = None
 
 
-async def take_over(stream: IOStream, *, is_chunked: bool, dead_after_seconds: float) -> SocketSink:
-    """Make a sink of the socket that a request has detached.
+async def take_over(connection: Any, *, is_chunked: bool, dead_after_seconds: float) -> SocketSink:
+    """Make a sink of the connection of a request, ours or Tornado's.
 
     A peer that acknowledges nothing for ``dead_after_seconds`` is given up by the kernel.  Raises `ReaderGone`.
     """
-    if stream.closed():
-        raise ReaderGone
+    sink = SocketSink(is_chunked=is_chunked)
+    if isinstance(connection, Connection):
+        transport = connection.hand_over()
+        if transport is None:
+            raise ReaderGone
+        transport.set_protocol(sink)
+        sink.connection_made(transport)
+    else:
+        stream: IOStream = connection.detach()
+        if stream.closed():
+            raise ReaderGone
+        transport = await _transport_of(stream, sink)
+    _tune(transport.get_extra_info("socket"), dead_after_seconds)
+    return sink
+
+
+async def _transport_of(stream: IOStream, sink: SocketSink) -> asyncio.Transport:
+    """Take the socket of Tornado's stream over as a transport: writing through it costs a fifth (DESIGN section 8)."""
     connection = stream.socket.dup()
     stream.close()
     connection.setblocking(False)
-    _tune(connection, dead_after_seconds)
-    sink = SocketSink(is_chunked=is_chunked)
-    await asyncio.get_running_loop().connect_accepted_socket(lambda: sink, connection)
-    return sink
+    transport, _ = await asyncio.get_running_loop().connect_accepted_socket(lambda: sink, connection)
+    return transport
 
 
 def _tune(connection: socket.socket, dead_after_seconds: float) -> None:

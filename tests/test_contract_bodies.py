@@ -230,7 +230,6 @@ async def test_a_body_whose_end_cannot_be_known_is_refused(api, subtests):
 
 
 @pytest.mark.parametrize("name", HEADS)
-@pytest.mark.xfail(strict=True, reason="a head that is refused below the handlers gets a bare 400")
 async def test_a_head_that_nobody_understands_is_refused_in_the_form_of_all_refusals(api, name):
     """P7."""
     response = await send_head(api, HEADS[name])

@@ -109,7 +109,7 @@ async def test_so_many_unused_tickets_are_kept(start_server, count):
 
 
 def application(api: Api):
-    return api.server._http.request_callback
+    return api.server.api
 
 
 # Nobody writes them down

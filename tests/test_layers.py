@@ -17,7 +17,8 @@ PACKAGE = Path(__file__).parent.parent / "rtserver"
 LEVELS = (
     "rtserver",
     "errors interval",
-    "problems",
+    "framing problems",
+    "wire",
     "clock conditional config cursor limits schema timers timestamps worker",
     "event",
     "publication readers records ring sse",
@@ -30,9 +31,8 @@ LEVELS = (
     "hub",
     "maintenance",
     "core",
-    "handlers handlers.api handlers.body handlers.cors handlers.credentials handlers.exchange handlers.negotiation "
-    "handlers.problem "
-    "handlers.query",
+    "handlers handlers.api handlers.body handlers.cors handlers.exchange handlers.negotiation",
+    "handlers.credentials handlers.problem handlers.query",
     "handlers.answer",
     "handlers.base",
     "handlers.history handlers.operation handlers.pages handlers.publish handlers.sessions handlers.sign_in "
@@ -51,8 +51,8 @@ LEVEL = {module: level for level, line in enumerate(LEVELS) for module in line.s
 
 # No I/O, no clock, no event loop: time and randomness are arguments.
 PURE = {
-    "changes", "conditional", "config", "cursor", "errors", "event", "interval", "limits", "publication", "records",
-    "ring", "sealing", "sse", "timers", "timestamps",
+    "changes", "conditional", "config", "cursor", "errors", "event", "framing", "interval", "limits", "publication",
+    "records", "ring", "sealing", "sse", "timers", "timestamps",
 }  # fmt: skip
 IMPURE_PACKAGES = {
     "asyncio", "concurrent", "http", "logging", "multiprocessing", "select", "selectors", "signal", "socket", "sqlite3",

@@ -11,7 +11,9 @@ from typing import NamedTuple
 import pytest
 
 from rtserver import errors, schema
-from rtserver.problems import EXPLANATIONS
+from rtserver.framing import MAX_HEAD_BYTES, MAX_TARGET_BYTES
+from rtserver.problems import EXPLANATIONS, Explanation
+from rtserver.wire import Timeouts
 from tests.conftest import Api
 from tests.contract import MESSAGE, assert_problem
 from tests.http import Connection, Response
@@ -80,6 +82,12 @@ async def disk_is_locked(api: Api) -> AsyncIterator[None]:
         other.execute("ROLLBACK")
 
 
+@asynccontextmanager
+async def no_time(api: Api) -> AsyncIterator[None]:
+    api.server._wire.timeouts = Timeouts(head=0, body=0)
+    yield
+
+
 class Situation(NamedTuple):
     """Who asks, and what has to be so before."""
 
@@ -107,7 +115,10 @@ SITUATIONS = {
     errors.SessionPaused: Situation("alice", status("paused")),
     errors.SessionClosed: Situation(before=status("closed")),
     errors.TooManyParticipants: Situation(settings={"max_participants": 1}),
+    errors.RequestTimeout: Situation(before=no_time),
     errors.TooLarge: Situation(),
+    errors.AddressTooLong: Situation(),
+    errors.HeadTooLarge: Situation(),
     errors.UnsupportedEncoding: Situation(),
     errors.IdempotencyMismatch: Situation(before=key_was_used),
     errors.RateLimited: Situation("alice", much_was_asked, {"rate_limit": 2}),
@@ -132,16 +143,16 @@ async def test_the_example_of_a_page_is_answered_as_the_page_says(start_server, 
 
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(situation.before(api))
-        answer = await send(api, page.request, situation.who)
+        answer = await send(api, page, situation.who)
 
     problem = assert_problem(answer, kind.status)
     assert problem["type"] == f"/problems/{kind.slug}"
     assert plain(problem["detail"]) == plain(page.detail)
 
 
-async def send(api: Api, text: str, who: str | None) -> Response:
+async def send(api: Api, page: Explanation, who: str | None) -> Response:
     """Send a request as a page shows it: a line, headers, an empty line, a body; who asks is in it, or ``who``."""
-    head, _, body = text.partition("\n\n")
+    head, _, body = page.request.partition("\n\n")
     first, *lines = head.split("\n")
     method, target = first.split()
     headers = dict(line.split(": ", 1) for line in lines)
@@ -149,8 +160,11 @@ async def send(api: Api, text: str, who: str | None) -> Response:
         expired = api.token("alice", ttl_seconds=-60)
         value = value.replace("Bearer eyJ...", f"Bearer {expired}").replace("eyJ...", api.token("alice"))
         headers[name] = value.replace("<a participant's>", api.token("alice"))
-    encoded = body.encode() or b" " * int(headers.pop("Content-Length", 0))
-    return await api.request(method, target.removeprefix("/api"), encoded or None, who=who, headers=headers)
+        headers[name] = headers[name].replace("aaa...", "a" * MAX_HEAD_BYTES)
+    target = target.replace("aaa...", "a" * MAX_TARGET_BYTES)
+    if "did not come" not in page.detail:
+        body = body or " " * int(headers.pop("Content-Length", 0))
+    return await api.request(method, target.removeprefix("/api"), body.encode() or None, who=who, headers=headers)
 
 
 def plain(detail: str) -> str:

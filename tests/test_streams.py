@@ -456,10 +456,9 @@ async def test_a_client_that_leaves_before_its_stream_is_open_leaves_nothing_beh
     async with Connection(api.port) as connection:
         connection.send(method, "/api/sessions/s/events", api.headers("alice"))
         await asked.wait()
-    await until(lambda: all(each.stream.closed() for each in api.server._http._connections))
+    await until(lambda: not api.server._wire.connections)
     gone.set()
     await until(lambda: not api.hub.streams._kept)
-    await until(lambda: not api.server._http._connections)
 
     assert api.hub.streams.count == 0
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []

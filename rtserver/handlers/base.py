@@ -10,8 +10,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from tornado.http1connection import HTTP1Connection
-
 from rtserver.auth import Principal
 from rtserver.errors import (
     Internal,
@@ -75,9 +73,7 @@ class BaseHandler(AnsweringHandler):
         if self.request.method in self.service_methods:
             require_service(self.principal)
         await self.authorize()
-        connection = self.request.connection
-        if isinstance(connection, HTTP1Connection):
-            connection.set_max_body_size(self._body.transfer_limit)
+        self.request.connection.set_max_body_size(self._body.transfer_limit)  # type: ignore[attr-defined]
         self._body.check_head()
 
     def refusal(self) -> RequestError | None:
@@ -179,7 +175,7 @@ class BaseHandler(AnsweringHandler):
             access_log.info(
                 "%s %s %s %.1fms %s",
                 *(self.request.method, self.request.path, self.get_status()),
-                *(self.request.request_time() * 1000, self.request.remote_ip),
+                *((time.monotonic() - self.request.begun_at) * 1000, self.request.remote_ip),
             )
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from tornado.httputil import HTTPServerRequest
-
 from rtserver.errors import CrossSiteWrite
+from rtserver.handlers.exchange import Request
 
 COOKIE_NAME = "rt_token"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -16,13 +15,13 @@ _USUAL_PORTS = {"http": ":80", "https": ":443"}
 _UNIX_PEER = "0.0.0.0"
 
 
-def bearer_token(request: HTTPServerRequest) -> str | None:
+def bearer_token(request: Request) -> str | None:
     """Return the token of ``Authorization: Bearer``, or None; other schemes are for somebody on the way."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def cookie_token(request: HTTPServerRequest) -> str | None:
+def cookie_token(request: Request) -> str | None:
     """Return the token in the cookie, or None.
 
     Of several the first: browsers send the one of the longest path first (RFC 6265 section 5.4), and any other belongs
@@ -36,7 +35,7 @@ def cookie_token(request: HTTPServerRequest) -> str | None:
     return None
 
 
-def check_same_origin(request: HTTPServerRequest) -> None:
+def check_same_origin(request: Request) -> None:
     """Raise `CrossSiteWrite` unless a page of this server sent the request.
 
     A browser adds the cookie whoever made it send the request, so a write needs to say where it comes from: the
@@ -61,7 +60,7 @@ def _is_of_host(origin: str, host: str) -> bool:
     return port is not None and bool(authority) and authority.removesuffix(port) == host.lower().removesuffix(port)
 
 
-def is_over_tls(request: HTTPServerRequest) -> bool:
+def is_over_tls(request: Request) -> bool:
     """Whether the client came by TLS, as far as can be seen from behind a proxy that ends it.
 
     A browser says so itself: what a page sends with an Origin of https goes by TLS.
@@ -72,7 +71,7 @@ def is_over_tls(request: HTTPServerRequest) -> bool:
     return is_from_trusted_proxy(request) and "https" in [proto.strip() for proto in forwarded]
 
 
-def is_from_trusted_proxy(request: HTTPServerRequest) -> bool:
+def is_from_trusted_proxy(request: Request) -> bool:
     """Whether what a request says in ``X-Forwarded-*`` is to be believed: that of a proxy on this machine."""
     peer = request.remote_ip or ""
     try:

@@ -23,13 +23,12 @@ from typing import Any, cast
 from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
+    HTTPInputError,
     HTTPMessageDelegate,
-    HTTPServerRequest,
     RequestStartLine,
     ResponseStartLine,
     format_timestamp,
 )
-from tornado.iostream import IOStream
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +44,28 @@ class Headers(dict[str, str]):
     """The headers of an answer, each there once, as `HTTPConnection.write_headers` takes them."""
 
     get_all = dict.items
+
+
+class Request:
+    """What a client asks.  ``path`` and ``query`` are as they were sent; ``headers`` are found by names in any case."""
+
+    __slots__ = (
+        "begun_at", "connection", "headers", "host", "method", "path", "protocol", "query", "remote_ip", "version",
+    )  # fmt: skip
+
+    def __init__(self, connection: HTTPConnection, line: RequestStartLine, headers: HTTPHeaders) -> None:
+        """Raises `HTTPInputError` where it is not said who is asked (RFC 9112 section 3.2)."""
+        self.begun_at = time.monotonic()
+        self.connection = connection
+        self.headers = headers
+        self.method, uri, self.version = line
+        self.path, _, self.query = uri.partition("?")
+        if "Host" not in headers and self.version != "HTTP/1.0":
+            raise HTTPInputError("Missing Host header")
+        self.host: str = headers.get("Host") or ""
+        context = connection.context  # type: ignore[attr-defined]
+        self.remote_ip: str = context.remote_ip
+        self.protocol: str = context.protocol
 
 
 class Exchange(HTTPMessageDelegate):
@@ -91,7 +112,7 @@ class Exchange(HTTPMessageDelegate):
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:
         request_line = cast(RequestStartLine, start_line)
-        self.request = HTTPServerRequest(connection=self._connection, start_line=request_line, headers=headers)
+        self.request = Request(self._connection, request_line, headers)
         self._headers = self.default_headers()
         self.begin()
         self._task = start(self._run(self.prepare))
@@ -137,17 +158,17 @@ class Exchange(HTTPMessageDelegate):
         self._connection.finish()
         self.on_finish()
 
-    def detach(self) -> IOStream:
-        """Take the connection away from HTTP: what follows is the caller's."""
+    def leave(self) -> HTTPConnection:
+        """Return the connection for something else than HTTP's answers: what is written to it is the caller's."""
         self.is_answered = True
         self.on_finish()
-        return cast(IOStream, self._connection.detach())  # type: ignore[attr-defined]
+        return self._connection
 
     async def _call(self) -> None:
         refusal = self.refusal()
         if refusal is not None:
             raise refusal
-        result = getattr(self, str(self.request.method).lower())(*self.path_args)
+        result = getattr(self, self.request.method.lower())(*self.path_args)
         if result is not None:
             await result
         if not self.is_answered:

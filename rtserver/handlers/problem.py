@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from http.client import responses
+
 import msgspec
+from tornado.httputil import ResponseStartLine
 
 from rtserver.errors import RequestError
+from rtserver.handlers.exchange import http_date
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -22,3 +27,18 @@ def problem_body(error: RequestError, base_path: str, path: str) -> bytes:
             "instance": path,
         }
     )
+
+
+def refuse(base_path: str, error: RequestError, path: str) -> tuple[ResponseStartLine, dict[str, str], bytes]:
+    """Return the whole answer to a request that no handler gets to see; its connection ends, too."""
+    body = problem_body(error, base_path, path)
+    headers = {
+        "Server": "rtserver",
+        "Date": http_date(int(time.time())),
+        "Content-Type": MEDIA_TYPE,
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Connection": "close",
+    }
+    return ResponseStartLine("HTTP/1.1", error.status, responses[error.status]), headers, body

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl
 
-from tornado.httputil import HTTPServerRequest
-
 from rtserver.cursor import Edge, Start, parse_cursor, parse_edge
 from rtserver.errors import Malformed
+from rtserver.handlers.exchange import Request
 from rtserver.publication import check_type
 
 MAX_TYPES = 50
@@ -20,7 +19,7 @@ _NUMBER = re.compile("-?[0-9]{1,100}")
 class Query:
     """The parameters of one request.  Those nobody asks for are ignored, whatever they hold."""
 
-    def __init__(self, request: HTTPServerRequest) -> None:
+    def __init__(self, request: Request) -> None:
         self._request = request
         # Undecodable bytes become lone surrogates, which `text` refuses where somebody asks for them.
         pairs = parse_qsl(request.query, keep_blank_values=True, errors="surrogateescape")

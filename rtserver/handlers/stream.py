@@ -77,7 +77,7 @@ class Stream(SessionHandler):
         # On HTTP/1.0 there are no chunks, and the end of the connection is the end of the stream.
         is_chunked = self.request.version != "HTTP/1.0"
         dead_after_seconds = 2 * self.config.heartbeat_interval
-        return await take_over(self.detach(), is_chunked=is_chunked, dead_after_seconds=dead_after_seconds)
+        return await take_over(self.leave(), is_chunked=is_chunked, dead_after_seconds=dead_after_seconds)
 
     def _stream_headers(self) -> dict[str, str]:
         if self.request.version == "HTTP/1.0":

@@ -1,0 +1,242 @@
+"""HTTP/1.1 framing: what the head of a request says, and where its body ends (RFC 9112).
+
+Strict where servers are attacked: whatever two readers could understand differently is refused, so that no proxy in
+front disagrees about where a request ends.
+
+No I/O, no clock, no event loop: bytes in, values out.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator
+from typing import NamedTuple, overload
+
+from rtserver.errors import AddressTooLong, HeadTooLarge, Malformed
+
+MAX_HEAD_BYTES = 64 << 10
+MAX_TARGET_BYTES = 16 << 10
+MAX_FIELDS = 100
+# A chunk's size line, its extensions included; sixteen digits are more than any limit.
+MAX_CHUNK_LINE_BYTES = 256
+MAX_TRAILER_BYTES = 8 << 10
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_START_LINE = re.compile(rb"(%b) ([!-~\x80-\xff]+) (HTTP/1\.[01])" % _TOKEN)
+# RFC 9112 section 5: no space before the colon, no line that goes on; RFC 9110 section 5.5: no control characters.
+_BEGINNING = re.compile(rb"%b (/[!->@-~\x80-\xff]{0,200})" % _TOKEN)
+_FIELDS = re.compile(rb"(?:%b:[\t -~\x80-\xff]*\r\n)*" % _TOKEN)
+_HOST = re.compile(r"[A-Za-z0-9.\-_~%!$&'()*+;=:\[\]]*")
+_LENGTH = re.compile(r"[0-9]{1,100}")
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~\x80-\xff]*)?")
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)
+
+
+class Fields:
+    """The header fields of a request, by their names in any case; repeated ones are lists (RFC 9110 section 5.3)."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, lines: list[str]) -> None:
+        """``lines`` are ``name: value``, well-formed."""
+        values: dict[str, list[str]] = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            name = name.lower()
+            if name in values:
+                values[name].append(value.strip(" \t"))
+            else:
+                values[name] = [value.strip(" \t")]
+        self._values = values
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._values
+
+    def __getitem__(self, name: str) -> str:
+        return ",".join(self._values[name.lower()])
+
+    @overload
+    def get(self, name: str) -> str | None: ...
+    @overload
+    def get(self, name: str, default: str) -> str: ...
+    def get(self, name: str, default: str | None = None) -> str | None:
+        values = self._values.get(name.lower())
+        return default if values is None else values[0] if len(values) == 1 else ",".join(values)
+
+    def get_list(self, name: str) -> list[str]:
+        return self._values.get(name.lower(), [])
+
+    def get_all(self) -> Iterator[tuple[str, str]]:
+        for name, values in self._values.items():
+            for value in values:
+                yield name, value
+
+
+class Head(NamedTuple):
+    """The head of one request.  ``length`` is that of its body in bytes, None when it comes in chunks."""
+
+    method: str
+    target: str
+    version: str
+    fields: Fields
+    length: int | None
+    keeps_alive: bool
+    expects_continue: bool
+
+
+def find_head(buffer: bytes) -> int:
+    """Return where the head at the front of ``buffer`` ends, or 0 while it is not whole.
+
+    Raises `AddressTooLong`, `HeadTooLarge`, and `Malformed` for what no head can begin with.
+    """
+    end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
+    if end >= 0:
+        return end + 4
+    first = buffer.find(b"\r\n", 0, MAX_HEAD_BYTES)
+    if first > MAX_TARGET_BYTES or (first < 0 and len(buffer) > MAX_TARGET_BYTES):
+        raise _too_long()
+    if len(buffer) >= MAX_HEAD_BYTES:
+        raise HeadTooLarge(f"the head of the request has more than {MAX_HEAD_BYTES} bytes; send fewer or smaller ones")
+    # Who ends lines with LF alone would wait for an answer until the time is over.
+    if b"\n\n" in buffer or not (buffer[0] in b"\r\n" or chr(buffer[0]).isalpha()):
+        raise Malformed("this is not the head of an HTTP/1.1 request")
+    return 0
+
+
+def path_of(buffer: bytes) -> str:
+    """Return the path that a request asks for, as far as it can be seen, for who is told that it was refused."""
+    match = _BEGINNING.match(buffer)
+    return match[1].decode("latin1") if match else "/"
+
+
+def parse_head(head: bytes) -> Head:
+    """Read a whole head, its empty line included.  Raises `Malformed`, `AddressTooLong` and `HeadTooLarge`."""
+    line, _, rest = head.partition(b"\r\n")
+    start = _START_LINE.fullmatch(line)
+    if start is None:
+        raise Malformed("the first line of the request is not: method, one space, address, one space, HTTP/1.1")
+    if len(start[2]) > MAX_TARGET_BYTES:
+        raise _too_long()
+    if not _FIELDS.fullmatch(rest, 0, len(rest) - 2):
+        raise Malformed("a header field is malformed: it must be a name, a colon and a value, on one line")
+    lines = rest[:-4].decode("latin1").split("\r\n") if len(rest) > 2 else []
+    if len(lines) > MAX_FIELDS:
+        raise HeadTooLarge(f"the request has {len(lines)} header fields; at most {MAX_FIELDS} are allowed")
+    fields = Fields(lines)
+    target, version = start[2].decode("latin1"), start[3].decode("ascii")
+    target = _check_host(fields, target, version)
+    connection = fields.get("Connection", "").lower()
+    is_old = version == "HTTP/1.0"
+    return Head(
+        start[1].decode("ascii"),
+        target,
+        version,
+        fields,
+        _body_length(fields, is_old),
+        "keep-alive" in connection if is_old else "close" not in connection,
+        not is_old and fields.get("Expect", "").lower() == "100-continue",
+    )
+
+
+def _too_long() -> AddressTooLong:
+    return AddressTooLong(f"the address of the request has more than {MAX_TARGET_BYTES} bytes")
+
+
+def _check_host(fields: Fields, target: str, version: str) -> str:
+    """Return the target in origin form; who is asked must be said once (RFC 9112 section 3.2)."""
+    hosts = fields.get_list("Host")
+    if len(hosts) > 1 or (not hosts and version != "HTTP/1.0"):
+        raise Malformed(f"the header Host is given {len(hosts)} times; give it once")
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        raise Malformed("the header Host does not hold a host")
+    if target[0] == "/" or target == "*":
+        return target
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None or not _HOST.fullmatch(absolute[1]):
+        raise Malformed("the address of the request is not valid: it must begin with /")
+    hosts[:] = [absolute[1]]
+    return absolute[2] if absolute[2].startswith("/") else f"/{absolute[2]}"
+
+
+def _body_length(fields: Fields, is_old: bool) -> int | None:
+    """Return how long the body is, None for chunks (RFC 9112 section 6.3)."""
+    codings = fields.get_list("Transfer-Encoding")
+    lengths = fields.get_list("Content-Length")
+    if codings:
+        if lengths or is_old:
+            raise Malformed("Transfer-Encoding stands beside Content-Length or in HTTP/1.0; send one of them")
+        if len(codings) > 1 or codings[0].lower() != "chunked":
+            raise Malformed("Transfer-Encoding must be chunked, and nothing else")
+        return None
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
+        raise Malformed("Content-Length must be one whole number")
+    return int(lengths[0])
+
+
+class Part(enum.Enum):
+    SIZE = "size"
+    DATA = "data"
+    END = "end"  # the line end after the data
+    TRAILER = "trailer"
+    DONE = "done"
+
+
+class Chunks:
+    """Takes a chunked body apart (RFC 9112 section 7.1); ``is_done`` when its end has come."""
+
+    __slots__ = ("_left", "_part", "_trailer_bytes")
+
+    def __init__(self) -> None:
+        self._part = Part.SIZE
+        self._left = 0  # bytes of this chunk still to come
+        self._trailer_bytes = 0
+
+    @property
+    def is_done(self) -> bool:
+        return self._part is Part.DONE
+
+    def take(self, buffer: bytes) -> tuple[bytes, int]:
+        """Return what of the body is at the front of ``buffer``, and how many bytes that took.  Raises `Malformed`."""
+        pieces: list[bytes] = []
+        at = 0
+        while not self.is_done:
+            if self._part is Part.DATA:
+                piece = buffer[at : at + self._left]
+                pieces.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+                if self._left:
+                    break
+                self._part = Part.END
+                continue
+            end = buffer.find(b"\n", at, at + MAX_CHUNK_LINE_BYTES)
+            if end < 0:
+                if len(buffer) - at >= MAX_CHUNK_LINE_BYTES:
+                    raise Malformed("a line between the chunks of the body is too long")
+                break
+            self._line(buffer[at : end + 1])
+            at = end + 1
+        return b"".join(pieces), at
+
+    def _line(self, line: bytes) -> None:
+        if not line.endswith(b"\r\n"):
+            raise Malformed("a line between the chunks of the body ends without CR")
+        if self._part is Part.END:
+            if line != b"\r\n":
+                raise Malformed("a chunk of the body is longer than it says")
+            self._part = Part.SIZE
+        elif self._part is Part.TRAILER:
+            self._trailer_bytes += len(line)
+            if self._trailer_bytes > MAX_TRAILER_BYTES or not (line == b"\r\n" or _FIELDS.fullmatch(line)):
+                raise Malformed("what follows the chunks of the body is malformed")
+            if line == b"\r\n":
+                self._part = Part.DONE
+        else:
+            size = _CHUNK_LINE.fullmatch(line, 0, len(line) - 2)
+            if size is None:
+                raise Malformed("the size of a chunk of the body is malformed")
+            self._left = int(size[1], 16)
+            self._part = Part.DATA if self._left else Part.TRAILER

@@ -1,0 +1,396 @@
+"""The wire: HTTP/1.1 on the event loop, one `asyncio.Protocol` per connection.
+
+It speaks Tornado's public `HTTPServerConnectionDelegate` and `HTTPConnection`, so that what is above it runs on
+Tornado's own `HTTPServer` as well (setting ``wire``).  One request of a connection is answered at a time, so that
+answers are in order; what a client sends ahead waits in its buffer, and then in its own.
+
+    HEAD ---> PREPARING ---> BODY ---> ANSWERING ---> HEAD ...
+      |  (checks that wait)                |
+      +------- a refusal: LINGERING -------+---> closed
+
+Knows nothing of routes, tokens or sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import math
+import socket
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+from tornado.httputil import (
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
+
+from rtserver.errors import RequestError, RequestTimeout, TooLarge
+from rtserver.framing import MAX_HEAD_BYTES, Chunks, Head, find_head, parse_head, path_of
+
+# How many requests of one connection are begun before others get their turn.
+MAX_AT_ONCE = 16
+# What a client may send ahead of its answers before it is left waiting.
+MAX_AHEAD_BYTES = 64 << 10
+# After an answer that ends the connection, what still comes is read and dropped for so long: closing at once would
+# make the client's system throw the answer away (RFC 9112 section 9.6).
+LINGER_SECONDS = 2.0
+MAX_LINGER_BYTES = 64 << 20
+# The table of deadlines is walked so often; a deadline is late by that at most.
+SWEEP_SECONDS = 1.0
+# asyncio accepts as many connections in one turn as its backlog says, so it gets a small one and the kernel a large
+# one: 4,000 connects at once took 0.23 s and held the loop for 22 ms, and 5.9 s or 81 ms in other ways (DESIGN 8).
+ACCEPTS_PER_TURN = 100
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Timeouts(NamedTuple):
+    """Seconds: for a whole head from its first byte, for a body, between requests, for a client that does not read."""
+
+    head: float = 15.0
+    body: float = 60.0
+    idle: float = 75.0
+    write: float = 60.0
+
+
+class State(enum.Enum):
+    HEAD = "head"
+    PREPARING = "preparing"
+    BODY = "body"
+    ANSWERING = "answering"
+    LINGERING = "lingering"
+    GONE = "gone"
+
+
+class Context(NamedTuple):
+    """Where a request came from, as Tornado's connections say it."""
+
+    remote_ip: str
+    protocol: str
+
+
+# Makes the whole answer to a request for a path that was refused before a handler had all of it.
+Refuse = Callable[[RequestError, str], tuple[ResponseStartLine, dict[str, str], bytes]]
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection, and the `HTTPConnection` of its current request."""
+
+    __slots__ = (
+        "context", "deadline", "state", "_buffer", "_chunks", "_delegate", "_head", "_is_advancing", "_is_last",
+        "_is_unread", "_left", "_max_body", "_on_close", "_received", "_server", "_transport",
+    )  # fmt: skip
+
+    def __init__(self, server: Wire) -> None:
+        self.state = State.HEAD
+        self.deadline = math.inf
+        self._server = server
+        self._buffer = b""
+        self._delegate: HTTPMessageDelegate | None = None
+        self._on_close: Callable[[], None] | None = None
+        self._head: Head | None = None
+        self._chunks: Chunks | None = None
+        self._left = 0
+        self._received = 0
+        self._max_body = math.inf
+        self._is_advancing = False
+        self._is_last = False  # whether the connection ends with the current answer
+        self._is_unread = False  # whether the transport holds bytes that the client does not take
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        # Tornado's name for the peer of a unix socket.
+        address = peer[0] if isinstance(peer, tuple) else "0.0.0.0"
+        self.context = Context(address, "https" if transport.get_extra_info("sslcontext") else "http")
+        self._server.connections[self] = None
+        self._expect(self._server.timeouts.head)
+
+    def data_received(self, data: bytes) -> None:
+        if self.state is State.LINGERING:
+            self._received += len(data)
+            if self._received > MAX_LINGER_BYTES:
+                self._transport.abort()
+            return
+        if not self._buffer:
+            if self.state is State.HEAD:
+                self._expect(self._server.timeouts.head)
+            self._buffer = data
+        else:
+            self._buffer += data
+        self._advance()
+        if len(self._buffer) > MAX_AHEAD_BYTES and self.state in (State.PREPARING, State.ANSWERING):
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        # A client that says no more has gone, as far as anybody can tell; what it asked for before is on its way.
+        return False
+
+    def pause_writing(self) -> None:
+        self._is_unread = True
+        self._expect(self._server.timeouts.write)
+
+    def resume_writing(self) -> None:
+        self._is_unread = False
+        if self.state is State.HEAD:
+            self._expect(self._server.timeouts.idle)
+        self._advance()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._server.connections.pop(self, None)
+        state, self.state = self.state, State.GONE
+        delegate, on_close = self._delegate, self._on_close
+        self._delegate = self._on_close = None
+        if state in (State.PREPARING, State.BODY) and delegate is not None:
+            delegate.on_connection_close()
+        elif on_close is not None:
+            on_close()
+
+    # Reading
+
+    def _advance(self) -> None:
+        """Go on with what is in the buffer, as far as that goes now."""
+        if self._is_advancing:
+            return
+        self._is_advancing = True
+        try:
+            for _ in range(MAX_AT_ONCE):
+                if self._is_unread or not self._step():
+                    return
+        except RequestError as error:
+            self._refuse(error)
+            return
+        finally:
+            self._is_advancing = False
+        asyncio.get_running_loop().call_soon(self._advance)
+
+    def _step(self) -> bool:
+        if self.state is State.HEAD:
+            return bool(self._buffer) and self._read_head()
+        if self.state is State.BODY:
+            return self._read_body()
+        return False
+
+    def _read_head(self) -> bool:
+        if self._buffer[0] in b"\r\n":
+            # RFC 9112 section 2.2: empty lines before a request are to be ignored.
+            self._buffer = self._buffer[:MAX_HEAD_BYTES].lstrip(b"\r\n") + self._buffer[MAX_HEAD_BYTES:]
+            if not self._buffer:
+                return False
+        end = find_head(self._buffer)
+        if not end:
+            return False
+        head = self._head = parse_head(self._buffer[:end])
+        self._buffer = self._buffer[end:]
+        self._is_last = self._server.is_closing or not head.keeps_alive
+        self._received, self._max_body = 0, math.inf
+        self._chunks, self._left = (Chunks(), 0) if head.length is None else (None, head.length)
+        self._delegate = self._server.delegate.start_request(self, cast(Any, self))
+        self.state = State.PREPARING
+        self.deadline = math.inf
+        line = RequestStartLine(head.method, head.target, head.version)
+        prepared = self._delegate.headers_received(line, cast(HTTPHeaders, head.fields))
+        if prepared is None:
+            return self._begin_body()
+        asyncio.ensure_future(prepared).add_done_callback(self._prepared)
+        return False
+
+    def _prepared(self, future: asyncio.Future[None]) -> None:
+        self._begin_body()
+        self._advance()
+
+    def _begin_body(self) -> bool:
+        if self.state is not State.PREPARING:
+            # Answered, taken over or gone meanwhile.
+            return self.state is State.HEAD
+        assert self._head is not None
+        self.state = State.BODY
+        if self._chunks is not None or self._left:
+            self._expect(self._server.timeouts.body)
+            if self._head.expects_continue and not self._buffer:
+                self._transport.write(_CONTINUE)
+            self._transport.resume_reading()
+        return True
+
+    def _read_body(self) -> bool:
+        assert self._delegate is not None
+        if self._chunks is not None:
+            piece, taken = self._chunks.take(self._buffer)
+            self._buffer = self._buffer[taken:]
+            is_done = self._chunks.is_done
+        else:
+            piece, self._buffer = self._buffer[: self._left], self._buffer[self._left :]
+            self._left -= len(piece)
+            is_done = self._left == 0
+        self._received += len(piece)
+        if self._received > self._max_body:
+            raise TooLarge(f"the body has more than {self._max_body} bytes")
+        if piece:
+            self._delegate.data_received(piece)
+        if not is_done:
+            return False
+        self.state = State.ANSWERING
+        self.deadline = math.inf
+        self._delegate.finish()
+        return True
+
+    def _refuse(self, error: RequestError) -> None:
+        """Answer what cannot be understood, and end the connection: nobody knows where the next request begins."""
+        delegate, self._delegate = self._delegate, None
+        if delegate is not None:
+            delegate.on_connection_close()
+        path = self._head.target.partition("?")[0] if self._head else path_of(self._buffer)
+        line, headers, body = self._server.refuse(error, path)
+        self._is_last = True
+        self._transport.write(_encode_head(line, headers) + body)
+        self._linger()
+
+    # HTTPConnection
+
+    def write_headers(
+        self,
+        start_line: RequestStartLine | ResponseStartLine,
+        headers: HTTPHeaders,
+        chunk: bytes | None = None,
+    ) -> None:
+        """Write the head of an answer that says how long it is, and its body."""
+        if self.state is State.GONE:
+            return
+        assert isinstance(start_line, ResponseStartLine) and self._head is not None
+        fields = cast(dict[str, str], headers)
+        self._is_last = self._is_last or self._server.is_closing or fields.get("Connection") == "close"
+        if self._is_last:
+            fields["Connection"] = "close"
+        elif self._head.version == "HTTP/1.0":
+            fields["Connection"] = "keep-alive"
+        self._transport.write(_encode_head(start_line, fields) + (chunk or b""))
+
+    def finish(self) -> None:
+        """The answer has been written."""
+        is_read = self.state is State.ANSWERING
+        self._delegate = self._on_close = self._head = self._chunks = None
+        if self.state is State.GONE:
+            return
+        if not is_read or self._is_last:
+            self._linger(is_read=is_read)
+            return
+        self.state = State.HEAD
+        if not self._is_unread:
+            self._expect(self._server.timeouts.head if self._buffer else self._server.timeouts.idle)
+        self._transport.resume_reading()
+        self._advance()
+
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
+        self._on_close = callback
+
+    def set_max_body_size(self, max_bytes: int) -> None:
+        self._max_body = max_bytes
+
+    def hand_over(self) -> asyncio.Transport | None:
+        """Give the transport away, to somebody who sets another protocol; None if the client has gone."""
+        transport = self._transport if self.state is not State.GONE and not self._transport.is_closing() else None
+        self._server.connections.pop(self, None)
+        self.state = State.GONE
+        self._delegate = self._on_close = self._head = None
+        return transport
+
+    # Ending
+
+    def close_if_idle(self) -> None:
+        """Close between two requests; the current one is answered first."""
+        self._is_last = True
+        if self.state is State.HEAD:
+            self._transport.close()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if self.state is State.LINGERING or self._is_unread:
+            self._transport.abort()
+        elif self.state is State.HEAD and not self._buffer:
+            self._transport.close()
+        elif self.state in (State.HEAD, State.BODY):
+            self._refuse(RequestTimeout("the request did not come whole in time; send it again"))
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def _linger(self, *, is_read: bool = False) -> None:
+        """Close, but so that the client gets to read the answer."""
+        if is_read and not self._buffer:
+            self.state = State.LINGERING
+            self._transport.close()
+            self._expect(self._server.timeouts.write)
+            return
+        self.state = State.LINGERING
+        self._buffer, self._received = b"", 0
+        self._is_unread = False
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self._expect(LINGER_SECONDS)
+        else:
+            self._transport.close()
+
+    def _expect(self, seconds: float) -> None:
+        # The time is that of the last sweep: it costs nothing, and is too early by one sweep at most.
+        self.deadline = self._server.now + SWEEP_SECONDS + seconds
+
+
+class Wire:
+    """The server of the connections: `start`, `stop`, then `close`."""
+
+    def __init__(self, delegate: HTTPServerConnectionDelegate, refuse: Refuse, timeouts: Timeouts) -> None:
+        self.delegate = delegate
+        self.refuse = refuse
+        self.timeouts = timeouts
+        self.is_closing = False
+        self.connections: dict[Connection, None] = {}
+        self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time()  # as of the last sweep
+        self._servers: list[asyncio.Server] = []
+        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    async def start(self, listeners: list[socket.socket], backlog: int) -> None:
+        for listener in listeners:
+            server = await self._loop.create_server(lambda: Connection(self), sock=listener, backlog=ACCEPTS_PER_TURN)
+            listener.listen(backlog)
+            self._servers.append(server)
+
+    def stop(self) -> None:
+        """Accept no more connections."""
+        for server in self._servers:
+            server.close()
+
+    async def close(self, timeout_seconds: float) -> None:
+        """Close the connections: idle ones at once, others with their answer, or when the time is over."""
+        self.is_closing = True
+        for connection in list(self.connections):
+            connection.close_if_idle()
+        deadline = self._loop.time() + timeout_seconds
+        while self.connections and self._loop.time() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in list(self.connections):
+            connection.abort()
+        self._sweeper.cancel()
+
+    def _sweep(self) -> None:
+        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        self.now = self._loop.time()
+        for connection in [each for each in self.connections if each.deadline <= self.now]:
+            connection.expire()
+
+
+def _encode_head(line: ResponseStartLine, fields: dict[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {line.code} {line.reason}"]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    text = "\r\n".join(lines)
+    if text.count("\n") != len(fields) or text.count("\r") != len(fields):
+        raise ValueError("a header field of an answer holds a line break")
+    return f"{text}\r\n\r\n".encode("latin1")
