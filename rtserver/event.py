@@ -21,28 +21,39 @@ TRANSIENT_SECONDS = {"typing_indicator": 10, "ai_progress": 60}
 
 
 class Event:
-    """One numbered event.  ``item`` is its JSON as polls carry it, ``frame`` its block of an event stream."""
+    """One numbered event.  ``item`` is its JSON as polls carry it, ``frame`` its block of an event stream.
 
-    __slots__ = ("frame", "id", "item", "sequence", "size", "timestamp_us", "type", "_data_at")
+    Each is made when somebody asks for it first: of a thousand events published to nobody, none is.
+    """
+
+    __slots__ = ("data", "id", "sequence", "size", "timestamp_us", "type", "_frame", "_item")
 
     def __init__(self, epoch: int, sequence: int, timestamp_us: int, type: str, data: bytes) -> None:
+        """``data`` is a JSON object in one line: `rtserver.publication` encodes it without line breaks."""
         self.sequence = sequence
         self.timestamp_us = timestamp_us
         self.type = type
+        self.data = data
         self.id = encode_id(timestamp_us, epoch, sequence)
-        head = (
-            f'{{"id":"{self.id}","sequence":{sequence},"type":"{type}"'
-            f',"timestamp":"{format_timestamp(timestamp_us)}","data":'
-        ).encode()
-        self._data_at = len(head)
-        self.item = b"%b%b}" % (head, data)
-        self.frame = b"event: %b\nid: %b\ndata: %b\n\n" % (type.encode(), self.id.encode(), data)
-        self.size = len(self.item) + len(self.frame) + EVENT_OVERHEAD_BYTES
+        self.size = _FIXED_BYTES + 3 * len(data) + 2 * len(type) + len(str(sequence))
+        self._frame: bytes | None = None
+        self._item: bytes | None = None
 
     @property
-    def data(self) -> bytes:
-        """The JSON object that was published: one line, for `rtserver.publication` encodes it without line breaks."""
-        return self.item[self._data_at : -1]
+    def frame(self) -> bytes:
+        if self._frame is None:
+            self._frame = b"event: %b\nid: %b\ndata: %b\n\n" % (self.type.encode(), self.id.encode(), self.data)
+        return self._frame
+
+    @property
+    def item(self) -> bytes:
+        if self._item is None:
+            head = (
+                f'{{"id":"{self.id}","sequence":{self.sequence},"type":"{self.type}"'
+                f',"timestamp":"{format_timestamp(self.timestamp_us)}","data":'
+            )
+            self._item = b"%b%b}" % (head.encode(), self.data)
+        return self._item
 
     def __repr__(self) -> str:
         return f"<Event {self.sequence} {self.type} {self.id}>"
@@ -84,3 +95,13 @@ def _format_seconds(seconds: int) -> str:
         f"{moment.tm_year:04d}-{moment.tm_mon:02d}-{moment.tm_mday:02d}"
         f"T{moment.tm_hour:02d}:{moment.tm_min:02d}:{moment.tm_sec:02d}"
     )
+
+
+def _fixed_bytes() -> int:
+    """Return what every event weighs besides its data, type and the digits of its sequence, each as often as kept."""
+    event = Event(0, 1, 0, "", b"")
+    return len(event.item) - len("1") + len(event.frame) + EVENT_OVERHEAD_BYTES
+
+
+_FIXED_BYTES = 0
+_FIXED_BYTES = _fixed_bytes()

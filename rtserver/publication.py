@@ -7,11 +7,12 @@ No I/O, no clock, no event loop.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import random
 import re
-import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -36,12 +37,12 @@ _TRANSIENT_FIELDS = {
     "typing_indicator": ("isTyping", bool, "true or false"),
     "ai_progress": ("status", str, "a string"),
 }
+_random = random.Random()  # seeded by the system
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """One event to be numbered.
 
     ``data`` is its JSON object without line breaks.  ``wants_timestamp`` asks for the event's own timestamp to be put
@@ -58,16 +59,16 @@ class Draft:
     def is_transient(self) -> bool:
         return self.type in TRANSIENT_SECONDS
 
-    def data_at(self, timestamp_us: int) -> bytes:
-        """Return the data as published at that moment."""
+    def data_at(self, timestamp: str) -> bytes:
+        """Return the data as published at that moment, which is in ISO 8601."""
         if not self.wants_timestamp:
             return self.data
         # The object has at least its content, so a comma is always right.
-        return b'%b,"timestamp":"%b"}' % (self.data[:-1], format_timestamp(timestamp_us).encode())
+        return b'%b,"timestamp":"%b"}' % (self.data[:-1], timestamp.encode())
 
 
 # What the server's timestamp adds to data.
-TIMESTAMP_BYTES = len(Draft("", b"{x}", "", wants_timestamp=True).data_at(0)) - len(b"{x}")
+TIMESTAMP_BYTES = len(Draft("", b"{x}", "", wants_timestamp=True).data_at(format_timestamp(0))) - len(b"{x}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,15 @@ def is_name(value: str) -> bool:
     return _NAME.fullmatch(value) is not None and value not in (".", "..")
 
 
+@functools.lru_cache(maxsize=1024)
+def _is_type(value: str) -> bool:
+    # A session's events are of a few types; matching costs five times the look-up.
+    return _TYPE.fullmatch(value) is not None
+
+
 def check_type(value: object, what: str) -> str:
     """Return an event type, or raise `Malformed`."""
-    if not isinstance(value, str) or not _TYPE.fullmatch(value):
+    if not isinstance(value, str) or not _is_type(value):
         shown = repr(value[:64]) if isinstance(value, str) else _kind_of(value)
         raise Malformed(f"{what} is {shown}; it must match [a-z][a-z0-9_.-]{{0,63}}")
     return value
@@ -160,11 +167,11 @@ class _Drafter:
     def draft(self, entry: object, at: str) -> Draft:
         if not isinstance(entry, dict):
             raise Malformed(f"{at.rstrip('.')} is {_kind_of(entry)}; it must be an object with type and data")
-        type = self._type(entry.get("type"), f"{at}type")
+        type = self._type(entry.get("type"), at)
         data = entry.get("data")
         if not isinstance(data, dict):
             raise Malformed(f"{at}data is {_kind_of(data)}; it must be a JSON object")
-        message_id = _message_id(entry.get("messageId"), f"{at}messageId")
+        message_id = _message_id(entry.get("messageId"), at, "messageId")
         if type == "message_added":
             return self._message(data, message_id, at)
         if type in TRANSIENT_SECONDS:
@@ -173,17 +180,19 @@ class _Drafter:
         return Draft(type, self._bytes(data, at), self.subject, message_key=key or None)
 
     def _type(self, value: object, at: str) -> str:
-        type = check_type(value, at)
+        type = value if isinstance(value, str) and _is_type(value) else check_type(value, f"{at}type")
         if type in RESERVED_TYPES:
-            raise Malformed(f"{at} is {type!r}, which the streams use themselves; choose another")
+            raise Malformed(f"{at}type is {type!r}, which the streams use themselves; choose another")
         if self.is_participant and type not in PARTICIPANT_TYPES:
-            raise Forbidden(f"{at} is {type!r}; a participant may publish {' and '.join(sorted(PARTICIPANT_TYPES))}")
+            raise Forbidden(
+                f"{at}type is {type!r}; a participant may publish {' and '.join(sorted(PARTICIPANT_TYPES))}"
+            )
         return type
 
     def _message(self, data: dict[str, Any], message_id: str | None, at: str) -> Draft:
         if not isinstance(data.get("content"), str):
             raise Malformed(f"{at}data.content is {_kind_of(data.get('content'))}; it must be a string")
-        inner = _message_id(data.get("messageId"), f"{at}data.messageId")
+        inner = _message_id(data.get("messageId"), at, "data.messageId")
         if message_id is not None and inner is not None and message_id != inner:
             raise Malformed(f"{at}messageId and {at}data.messageId differ; send one of them")
         named = message_id if message_id is not None else inner
@@ -191,8 +200,10 @@ class _Drafter:
         wants_timestamp = data.get("timestamp") is None
         if not wants_timestamp and not isinstance(data["timestamp"], str):
             raise Malformed(f"{at}data.timestamp is {_kind_of(data['timestamp'])}; it must be a string")
-        whole = {"messageId": named or str(uuid.uuid4()), "participantId": participant_id}
-        whole |= {key: value for key, value in data.items() if key not in whole and key != "timestamp"}
+        whole = {"messageId": named or _made_up_id(), "participantId": participant_id}
+        for name, value in data.items():
+            if name not in ("messageId", "participantId", "timestamp"):
+                whole[name] = value
         if not wants_timestamp:
             whole["timestamp"] = data["timestamp"]
         # A made-up id needs no memory: nobody can repeat it.
@@ -223,12 +234,12 @@ class _Drafter:
         return encoded
 
 
-def _message_id(value: object, at: str) -> str | None:
+def _message_id(value: object, at: str, name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_MESSAGE_ID:
         shown = f"{len(value)} characters" if isinstance(value, str) else _kind_of(value)
-        raise Malformed(f"{at} has {shown}; it must be a string of 1 to {MAX_MESSAGE_ID} characters")
+        raise Malformed(f"{at}{name} has {shown}; it must be a string of 1 to {MAX_MESSAGE_ID} characters")
     return value
 
 
@@ -239,6 +250,18 @@ def _request_key(body: dict[str, Any], subject: str, key: str | None) -> Request
         raise Malformed(f"Idempotency-Key has {len(key)} characters; it must have 1 to {MAX_KEY}, printable ASCII")
     # The fingerprint is of the meaning, not of the spelling: a client may encode its retry anew.
     return RequestKey(_digest("request", subject, key), hashlib.blake2b(_encode_sorted(body), digest_size=16).digest())
+
+
+def _made_up_id() -> str:
+    """Return a UUID for a message whose sender gave it none: unique, not secret, and a third of the cost of `uuid4`."""
+    bits = _random.getrandbits(122)
+    return "%08x-%04x-4%03x-%04x-%012x" % (  # noqa: UP031, the others are slower
+        bits >> 90,
+        bits >> 74 & 0xFFFF,
+        bits >> 62 & 0xFFF,
+        0x8000 | bits >> 48 & 0x3FFF,
+        bits & 0xFFFFFFFFFFFF,
+    )
 
 
 def _digest(kind: str, owner: str, key: str) -> bytes:

@@ -122,14 +122,19 @@ class Batch:
         if key:
             known = sealed.keys.get(key) or self._keys.get((sealed.change.session.number, key))
             if known:
-                return _entry(head.epoch, known.sequence, known.timestamp_us, known.type or "", b',"replayed":true')
+                id = encode_id(known.timestamp_us, head.epoch, known.sequence)
+                return _entry(
+                    id, known.sequence, format_timestamp(known.timestamp_us), known.type or "", b',"replayed":true'
+                )
         head.last_sequence += 1
         head.last_timestamp_us = self._stamp(head)
         sequence, timestamp_us = head.last_sequence, head.last_timestamp_us
-        sealed.events.append(Event(head.epoch, sequence, timestamp_us, draft.type, draft.data_at(timestamp_us)))
+        timestamp = format_timestamp(timestamp_us)
+        event = Event(head.epoch, sequence, timestamp_us, draft.type, draft.data_at(timestamp))
+        sealed.events.append(event)
         if key:
             sealed.keys[key] = KeyRecord(sequence, timestamp_us, type=draft.type)
-        return _entry(head.epoch, sequence, timestamp_us, draft.type)
+        return _entry(event.id, sequence, timestamp, draft.type)
 
     def _stamp(self, head: Head) -> int:
         """Return the time of the next change of a session.
@@ -181,11 +186,11 @@ def seal_all(
     return batch, results
 
 
-def _entry(epoch: int, sequence: int, timestamp_us: int, type: str, mark: bytes = b"") -> bytes:
+def _entry(id: str, sequence: int, timestamp: str, type: str, mark: bytes = b"") -> bytes:
     return b'{"id":"%b","sequence":%d,"type":"%b","timestamp":"%b"%b}' % (
-        encode_id(timestamp_us, epoch, sequence).encode(),
+        id.encode(),
         sequence,
         type.encode(),
-        format_timestamp(timestamp_us).encode(),
+        timestamp.encode(),
         mark,
     )

@@ -70,8 +70,9 @@ SYNC_FAILED = frozenset({10 | 4 << 8, 10 | 5 << 8})
 RETRY_SECONDS = 5
 
 # The log is copied into the main file when it holds about so many pages of 4 KB: SQLite's own default.  A commit
-# changes a handful of pages, and its events and keys take about twice their bytes.
-CHECKPOINT_PAGES = 1000
+# changes a handful of pages, its events take about twice their bytes, and each key is on a page of its own and may move
+# another: keys are random.
+CHECKPOINT_PAGES = 3000
 PAGES_PER_COMMIT = 6
 BYTES_PER_PAGE = 2048
 
@@ -153,7 +154,9 @@ class Store:
         if written:
             with self._transaction():
                 self._write(batch, written)
-            self._logged_pages += PAGES_PER_COMMIT + sum(sealed.change.size for sealed in written) // BYTES_PER_PAGE
+            self._logged_pages += PAGES_PER_COMMIT + sum(
+                sealed.change.size // BYTES_PER_PAGE + 2 * len(sealed.keys) for sealed in written
+            )
         return results
 
     @property
@@ -165,7 +168,7 @@ class Store:
         """Copy the write-ahead log into the main file, so that it starts again from its front."""
         self._logged_pages = 0
         with self._translating():
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     def probe(self) -> None:
         """Write something small, to see whether the disk takes it."""

@@ -36,7 +36,7 @@ texts = st.one_of(st.text(max_size=40), st.lists(st.sampled_from([*NASTY, "x", "
 
 def sealed(content: str) -> Event:
     """Return the event of a message, as publishing makes it."""
-    return Event(EPOCH, 7, NOW_US, "message_added", message(content).data_at(NOW_US))
+    return Event(EPOCH, 7, NOW_US, "message_added", message(content).data_at(format_timestamp(NOW_US)))
 
 
 def fields_of(frame: bytes) -> list[tuple[bytes, bytes]]:
@@ -80,8 +80,8 @@ def test_size_is_what_the_event_holds_in_memory():
     event = Event(EPOCH, 7, NOW_US, "note", b"{}")
     larger = Event(EPOCH, 7, NOW_US, "note", b'{"a":1}')
 
-    assert event.size == len(event.item) + len(event.frame) + EVENT_OVERHEAD_BYTES
-    assert larger.size == event.size + 2 * len(b'"a":1')
+    assert event.size == len(event.data) + len(event.item) + len(event.frame) + EVENT_OVERHEAD_BYTES
+    assert larger.size == event.size + 3 * len(b'"a":1')
 
 
 @pytest.mark.parametrize("content", NASTY)
@@ -108,7 +108,7 @@ def test_any_content_arrives_whole_on_every_tier(content):
 def test_any_object_arrives_as_it_was_published(data):
     """P2: keys too, and numbers beyond 64 bits."""
     draft = publish({"type": "note", "data": data}).drafts[0]
-    event = Event(EPOCH, 7, NOW_US, draft.type, draft.data_at(NOW_US))
+    event = Event(EPOCH, 7, NOW_US, draft.type, draft.data_at(format_timestamp(NOW_US)))
 
     assert json.loads(event.item)["data"] == data
     assert [name for name, _ in fields_of(event.frame)] == [b"event", b"id", b"data"]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtserver.errors import Forbidden, Malformed, RequestError, TooLarge
+from rtserver.event import format_timestamp
 from rtserver.publication import MAX_BATCH_EVENTS, MAX_DEPTH, RESERVED_TYPES, check_name, parse_object
 from tests.builders import NOW_US, publish
 
@@ -30,7 +31,7 @@ def message(**fields: object) -> dict[str, object]:
 
 def data_of(body: object, **options: object) -> dict[str, object]:
     (draft,) = publish(body, **options).drafts
-    return json.loads(draft.data_at(NOW_US))
+    return json.loads(draft.data_at(format_timestamp(NOW_US)))
 
 
 # The body
@@ -369,7 +370,7 @@ def test_spaces_between_the_data_do_not_count():
 
 def test_what_the_server_fills_in_counts_too():
     """P4: the event that is stored and sent keeps the limit, timestamp and all."""
-    whole = len(publish(message(messageId="m1")).drafts[0].data_at(NOW_US))
+    whole = len(publish(message(messageId="m1")).drafts[0].data_at(format_timestamp(NOW_US)))
 
     assert publish(message(messageId="m1"), limit=whole).drafts
     refused(TooLarge, message(messageId="m1"), limit=whole - 1)
@@ -517,7 +518,7 @@ def test_any_json_becomes_valid_drafts_or_a_clear_refusal(body, is_participant):
         assert 400 <= error.status < 500 and error.detail
         return
     for draft in publication.drafts:
-        data = draft.data_at(NOW_US)
+        data = draft.data_at(format_timestamp(NOW_US))
         assert isinstance(json.loads(data), dict)
         assert not {0x0A, 0x0D, 0x00} & set(data)
         assert draft.type.isascii() and draft.type not in RESERVED_TYPES

@@ -42,19 +42,27 @@ class Api(HTTPServerConnectionDelegate):
         self.stream_limiter = Limiter(config.stream_rate_limit)
         # A whole branch sits behind one address: only what has no valid token is counted by it.
         self.address_limiter = Limiter(config.rate_limit)
-        self._routes: list[tuple[re.Pattern[str], Handler]] = [(re.compile(path), made) for path, made in routes]
+        # One pattern for all: which of its groups matched says which route it is.
+        self._pattern = re.compile("|".join(f"({path})" for path, _ in routes))
+        self._handlers: dict[int, tuple[Handler, int]] = {}
+        group = 1
+        for path, make in routes:
+            count = re.compile(path).groups
+            self._handlers[group] = make, count
+            group += 1 + count
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         return _Incoming(self, request_conn)
 
     def handler(self, connection: HTTPConnection, path: str) -> HTTPMessageDelegate:
         """Return a new handler for a request to ``path``."""
-        for pattern, make in self._routes:
-            match = pattern.fullmatch(path)
-            if match:
-                # What is not UTF-8 becomes a name that nothing has, so that the checks keep their order.
-                return make(self, connection, tuple(unquote(part, errors="replace") for part in match.groups()))
-        raise AssertionError("the last route takes everything")
+        match = self._pattern.fullmatch(path)
+        assert match is not None and match.lastindex is not None, "the last route takes everything"
+        # The outer group is closed last.
+        make, count = self._handlers[match.lastindex]
+        parts = match.groups()[match.lastindex : match.lastindex + count]
+        # What is not UTF-8 becomes a name that nothing has, so that the checks keep their order.
+        return make(self, connection, tuple(unquote(part, errors="replace") if "%" in part else part for part in parts))
 
 
 class _Incoming(HTTPMessageDelegate):

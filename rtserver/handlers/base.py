@@ -125,6 +125,7 @@ class BaseHandler(AnsweringHandler):
         """Refuse what the principal may not, before the body is read."""
 
     @classmethod
+    @functools.cache
     def allowed_methods(cls) -> list[str]:
         """Return the methods this handler defines."""
         defined = [m for m in METHODS if hasattr(cls, m.lower())]

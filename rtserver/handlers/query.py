@@ -22,10 +22,10 @@ class Query:
     def __init__(self, request: Request) -> None:
         self._request = request
         # Undecodable bytes become lone surrogates, which `text` refuses where somebody asks for them.
-        pairs = parse_qsl(request.query, keep_blank_values=True, errors="surrogateescape")
         self._values: dict[str, list[str]] = {}
-        for name, value in pairs:
-            self._values.setdefault(name, []).append(value)
+        if request.query:
+            for name, value in parse_qsl(request.query, keep_blank_values=True, errors="surrogateescape"):
+                self._values.setdefault(name, []).append(value)
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
