@@ -64,19 +64,25 @@ class Pass:
         news, session = self._news, self._session
         needs_settling = session.status is Status.CLOSED
         writes = 0
+        # Neighbours mostly get the same bytes: these are what the last one got, and what it was.
+        after, types, is_chunked, payload, told_sequence = -1, None, None, b"", 0
+        live, sequence, live_index = StreamState.LIVE, news.sequence, news.live_index
         for stream in self._remaining:
             # Those that are not live catch up by themselves; a live one may have come after this news was shown.
-            if stream.state is not StreamState.LIVE or stream.live_index >= news.live_index:
+            if stream.state is not live or stream.live_index >= live_index:
                 continue
-            assert stream.live_index >= news.base, "a live stream was left behind by a pass"
-            payload, told_sequence = news.payload(stream.live_index, stream.types, stream.sink.is_chunked)
-            stream.live_index = news.live_index
-            stream.sequence = news.sequence
+            sink = stream.sink
+            if stream.live_index != after or stream.types is not types or sink.is_chunked is not is_chunked:
+                assert stream.live_index >= news.base, "a live stream was left behind by a pass"
+                after, types, is_chunked = stream.live_index, stream.types, sink.is_chunked
+                payload, told_sequence = news.payload(after, types, is_chunked)
+            stream.live_index = live_index
+            stream.sequence = sequence
             if payload:
                 if told_sequence:
                     stream.told_sequence = told_sequence
-                stream.sink.write(payload)
-            if needs_settling or stream.sink.is_paused:
+                sink.write(payload)
+            if needs_settling or sink.is_paused:
                 self._settle(session, stream)
             writes += 1
             if writes % WRITES_PER_LOOK == 0 and clock() > deadline:

@@ -1,0 +1,198 @@
+"""The servers that are compared: each started as its users start it, pinned to one core, and watched from outside."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from rtserver.auth import Role, make_token, read_secret
+
+ROOT = Path(__file__).parent.parent
+SERVER_CORE = "0"
+READY_SECONDS = 20
+TICKS = os.sysconf("SC_CLK_TCK")
+# What stands in the way of a benchmark, by settings that are documented; the rest is as `make run` has it.
+UNLIMITED = ("--rate-limit", "0", "--stream-rate-limit", "0", "--max-streams-per-participant", "0")
+QUIET = ("--log-level", "warning")
+
+# One worker with everything that could cost it off: no log, no timeouts, room for the events of a run.
+NGINX = """
+load_module {modules}/ngx_nchan_module.so;
+worker_processes 1;
+worker_rlimit_nofile 40000;
+error_log {directory}/error.log crit;
+pid {directory}/nginx.pid;
+daemon off;
+events {{ worker_connections 30000; multi_accept on; }}
+http {{
+    access_log off;
+    keepalive_timeout 300s;
+    keepalive_requests 100000000;
+    tcp_nodelay on;
+    client_body_temp_path {directory}/body;
+    client_body_buffer_size 64k;
+    nchan_shared_memory_size 512M;
+    server {{
+        listen 127.0.0.1:{port} backlog=4096 reuseport;
+        location /pub {{ nchan_publisher; nchan_channel_id bench; nchan_message_buffer_length 1000;
+                         nchan_message_timeout 60s; }}
+        location /sub {{ nchan_subscriber eventsource; nchan_channel_id bench; nchan_subscriber_first_message newest; }}
+    }}
+}}
+"""
+
+
+class Server:
+    """One server in a process of its own: ``with Kind() as server``.  ``load`` are its arguments for the load."""
+
+    name = ""
+    load: tuple[str, ...] = ()
+    log = "server.log"
+
+    def __init__(self, core: str = SERVER_CORE) -> None:
+        self.core = core
+        self.port = free_port()
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if not name.startswith("RTSERVER_")}
+
+    def __enter__(self) -> Server:
+        # On a real disk: a file system in memory would flatter who writes to it.
+        (ROOT / "build").mkdir(exist_ok=True)
+        self.directory = Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / "build"))
+        with (self.directory / self.log).open("w") as log:
+            self.process = subprocess.Popen(
+                ["taskset", "-c", self.core, *self.command()], env=self.environment(), stdout=log, stderr=log, cwd=ROOT
+            )
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._answers():
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise RuntimeError(f"{self.name} did not start: {(self.directory / self.log).read_text()[-500:]}")
+            time.sleep(0.02)
+        self.prepare()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def prepare(self) -> None:
+        """Make what the load needs."""
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 0.2).close()
+        except OSError:
+            return False
+        return True
+
+    def processes(self) -> list[int]:
+        """Return the processes that do the work."""
+        return [self.process.pid]
+
+    def cpu_seconds(self) -> float:
+        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.processes()]
+        return sum(int(stat[11]) + int(stat[12]) for stat in fields) / TICKS
+
+    def resident_bytes(self) -> int:
+        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.processes()]
+        return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+class RTServer(Server):
+    name = "rtserver"
+    settings: tuple[str, ...] = ()
+
+    def command(self) -> list[str]:
+        serve = [sys.executable, "-m", "rtserver", "serve", "--port", str(self.port)]
+        return [*serve, "--data-dir", str(self.directory), "--drain-seconds", "0", *UNLIMITED, *QUIET, *self.settings]
+
+    def prepare(self) -> None:
+        token = make_token(read_secret(self.directory), "bench", Role.SERVICE, 8 * 3600)
+        self.authorization = {"Authorization": f"Bearer {token}"}
+        self.request("POST", "/api/sessions", b'{"sessionId":"bench"}')
+        self.load = (
+            "stream_target=/api/sessions/bench/events",
+            "publish_target=/api/sessions/bench/events",
+            f"headers=Authorization: Bearer {token}\r\nContent-Type: application/json\r\n",
+            "ready=event: connected",
+            'event_format={"type":"message_added",%s"data":{"content":"%s"}}',
+        )
+
+    def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, body, self.authorization, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return bytes(answer.read())
+
+
+class SlowDisk(RTServer):
+    """rtserver on a disk whose every sync takes 10 ms longer."""
+
+    name = "rtserver, every sync 10 ms slower"
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"LD_PRELOAD": str(ROOT / "build/slowsync.so")}
+
+
+class Nchan(Server):
+    name = "nchan"
+    load = (
+        "stream_target=/sub",
+        "publish_target=/pub",
+        "event_format=%s%s",
+        "stream_headers=Accept: text/event-stream\r\n",
+    )
+
+    def command(self) -> list[str]:
+        modules = next(p for p in ("/usr/lib/nginx/modules", "/usr/lib64/nginx/modules") if Path(p).exists())
+        configuration = NGINX.format(directory=self.directory, port=self.port, modules=modules)
+        (self.directory / "nginx.conf").write_text(configuration)
+        # The worker must be able to enter its own directory, whoever it runs as.
+        self.directory.chmod(0o755)
+        return ["nginx", "-p", str(self.directory), "-c", str(self.directory / "nginx.conf")]
+
+    def processes(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
+
+class Peer(Server):
+    """A small program in Python, as its documentation shows it."""
+
+    load = ("stream_target=/stream", "publish_target=/publish", "event_format=%s%s", "ready=event: connected")
+
+    def command(self) -> list[str]:
+        return [sys.executable, str(ROOT / "bench/peers" / self.program), str(self.port)]
+
+    program = ""
+
+
+class SseStarlette(Peer):
+    name = "sse-starlette on uvicorn"
+    program = "sse_starlette_app.py"
+
+
+class PlainTornado(Peer):
+    name = "Tornado, a plain handler"
+    program = "tornado_app.py"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
