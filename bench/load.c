@@ -49,7 +49,7 @@ static int fresh_keys, fresh_ids;
 static char *buffer;
 static int poller;
 static struct connection *streams, *publishers, probe;
-static uint32_t published, acknowledged, refused, live_from;
+static uint32_t published, acknowledged, refused, not_304, live_from;
 static uint64_t deliveries, out_of_order, bytes_read, started_at, last_delivery_at, lost_connections;
 static uint32_t histogram[BUCKETS];          /* of deliveries, 10 us each */
 static uint32_t publish_histogram[BUCKETS];  /* of acknowledgements */
@@ -232,6 +232,7 @@ static void answered(struct connection *c, int status) {
     c->is_busy = 0;
     c->answer_length = 0;
     if (c->role == PROBE) {
+        not_304 += status != 304;
         note(probe_histogram, c->began_at, at);
         return;
     }
@@ -350,12 +351,12 @@ static uint64_t publish_by_the_clock(double for_seconds) {
 }
 
 static void report(double elapsed, double cpu, uint64_t expected) {
-    printf("{\"streams\": %d, \"published\": %u, \"acknowledged\": %u, \"refused\": %u, \"deliveries\": %llu, "
+    printf("{\"streams\": %d, \"published\": %u, \"acknowledged\": %u, \"refused\": %u, \"not_304\": %u, \"deliveries\": %llu, "
            "\"expected\": %llu, \"out_of_order\": %llu, \"lost_connections\": %llu, \"seconds\": %.4f, \"busy\": %.3f, "
            "\"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": %.2f, \"publish_p50_ms\": %.2f, \"publish_p99_ms\": %.2f, "
            "\"probe_p50_ms\": %.2f, \"probe_p99_ms\": %.2f, \"probe_max_ms\": %.2f, \"live_99_s\": %.2f, \"live_all_s\": "
            "%.2f, \"bytes\": %llu}\n",
-           stream_count, published, acknowledged, refused, (unsigned long long)deliveries, (unsigned long long)expected,
+           stream_count, published, acknowledged, refused, not_304, (unsigned long long)deliveries, (unsigned long long)expected,
            (unsigned long long)out_of_order, (unsigned long long)lost_connections, elapsed, cpu / elapsed,
            percentile(histogram, 0.5), percentile(histogram, 0.99), percentile(histogram, 1.0),
            percentile(publish_histogram, 0.5), percentile(publish_histogram, 0.99), percentile(probe_histogram, 0.5),
@@ -389,6 +390,7 @@ static void run_streams(void) {
     meet("open");
     started_at = now_ns();
     if (is_herd) {
+        published = live_from + 1;
         streams = calloc(stream_count, sizeof *streams);
         for (int i = 0; i < stream_count; i++) {
             connect_to_server(&streams[i], STREAM);
@@ -396,7 +398,7 @@ static void run_streams(void) {
         }
     }
     double cpu = cpu_seconds();
-    uint64_t began_at = now_ns(), expected = (uint64_t)stream_count * (uint64_t)(rate * seconds);
+    uint64_t began_at = now_ns(), expected = (uint64_t)stream_count * ((uint64_t)(rate * seconds) + (is_herd ? live_from + 1 : 0));
     uint32_t first = published;
     publish_by_the_clock(seconds);
     uint64_t deadline = now_ns() + settle * 1e9;

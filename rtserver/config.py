@@ -149,8 +149,9 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("gzip_min_bytes", 256, "bytes", "answers larger than this are gzipped for who accepts it"),
         Setting("max_event_bytes", 64 << 10, "bytes", "size of one event's data", low=256),
         Setting("max_metadata_bytes", 16 << 10, "bytes", "size of a session's metadata", low=256),
-        Setting("replay_step", 256, "count", "events read from the disk in one step of catching up", low=1),
+        Setting("replay_step", 128, "count", "events that one step of catching up brings", low=1),
         Setting("replay_step_bytes", 256 << 10, "bytes", "and at most about so many bytes", low=1 << 10),
+        Setting("replay_cache_bytes", 64 << 20, "bytes", "what is kept of them for others who catch up", low=0),
     ),
     "Streams": (
         Setting("heartbeat_interval", 30, "seconds", "how often a stream says that it lives", low=1, high=3600),

@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from rtserver.blocks import Blocks
 from rtserver.clock import Clock
 from rtserver.config import Config
 from rtserver.documents import features
@@ -71,6 +72,7 @@ class Core:
         trouble = await store_worker.call(store.begin_life)
         queries: Queries = await query_worker.call(lambda: Queries(connect(True)))
         reader = Reader(query_worker, queries, watch, config.replay_step, config.replay_step_bytes)
+        blocks = Blocks(reader, config.replay_step, config.replay_cache_bytes)
         pace = Pace(
             PollIntervals(config.poll_interval_min, config.poll_interval_default, config.poll_interval_max), watch
         )
@@ -79,7 +81,7 @@ class Core:
             registry=Registry(query_worker, queries, config.max_sessions, config.ring_events, config.ring_bytes),
             reader=reader,
             history=History(query_worker, queries, reader, config.replay_step, config.replay_step_bytes),
-            streams=Streams(reader, _stream_settings(config, max_streams), watch, rng),
+            streams=Streams(reader, blocks, _stream_settings(config, max_streams), watch, rng),
             polls=Polls(reader, config.max_waiting_polls, watch, pace),
             query_worker=query_worker,
             queries=queries,

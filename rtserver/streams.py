@@ -24,12 +24,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from rtserver import interval, sse
+from rtserver.blocks import Blocks
 from rtserver.errors import Overloaded, TooManyStreams
 from rtserver.event import format_timestamp
 from rtserver.fanout import Fanout
-from rtserver.reader import Gap, Location, Page, Reader, Types
+from rtserver.reader import Location, Reader, Types
 from rtserver.readers import Sink, Stream, StreamState
 from rtserver.records import Status
+from rtserver.replay import Replay
 from rtserver.session import Session
 from rtserver.sse import Ending
 from rtserver.timers import Wheel
@@ -55,10 +57,16 @@ class StreamSettings(NamedTuple):
 class Streams:
     """Serves the streams of all sessions; ``ended`` counts by reason why streams ended."""
 
-    def __init__(self, reader: Reader, settings: StreamSettings, clock: Callable[[], int], rng: random.Random) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        blocks: Blocks,
+        settings: StreamSettings,
+        clock: Callable[[], int],
+        rng: random.Random,
+    ) -> None:
         """``clock`` gives microseconds since 1970."""
         self.ended: Counter[str] = Counter()
-        self._reader = reader
         self._settings = settings
         self._clock = clock
         self._rng = rng
@@ -68,7 +76,7 @@ class Streams:
         self._sessions: dict[Stream, Session] = {}
         self._own: Counter[str] = Counter()  # open streams by participant
         self._kept: Counter[str] = Counter()  # and those about to be opened
-        self._replays: set[asyncio.Task[None]] = set()
+        self._replay = Replay(reader, blocks, self)
         self._ticker = self._loop.call_later(TICK_SECONDS, self._tick)
 
     @property
@@ -147,7 +155,7 @@ class Streams:
         elif is_participant and subject not in session.participants:
             self.end(stream, Ending.REMOVED)
         else:
-            self._catch_up(session, stream)
+            self._replay.catch_up(session, stream)
         return stream
 
     def refuse(self, sink: Sink, reason: Ending, preamble: bytes = b"") -> None:
@@ -167,7 +175,7 @@ class Streams:
         if stream.state is StreamState.PAUSED and not stream.sink.is_paused:
             stream.state = StreamState.REPLAYING
             stream.paused_at = math.inf
-            self._catch_up(self._sessions[stream], stream)
+            self._replay.catch_up(self._sessions[stream], stream)
 
     def disconnected(self, stream: Stream) -> None:
         """The reader has gone."""
@@ -209,9 +217,7 @@ class Streams:
         self._fanout.close()
         for stream in list(self._sessions):
             self.end(stream, Ending.SHUTDOWN)
-        for replay in list(self._replays):
-            replay.cancel()
-        await asyncio.gather(*self._replays, return_exceptions=True)
+        await self._replay.close()
 
     def _forget(self, stream: Stream, reason: str) -> None:
         session = self._sessions.pop(stream)
@@ -249,48 +255,28 @@ class Streams:
     def _framed(self, stream: Stream, payload: bytes) -> bytes:
         return sse.chunk(payload) if stream.sink.is_chunked else payload
 
-    def _send(self, stream: Stream, payload: bytes) -> None:
-        """Write to a stream that is not paused, and note if that filled its socket."""
-        stream.sink.write(self._framed(stream, payload))
-        if stream.sink.is_paused and stream.state is not StreamState.ENDED:
-            self._pause(stream)
+    def _settle(self, session: Session, stream: Stream) -> None:
+        """Called for a live stream that a pass has written to, when that left something to do."""
+        if stream.sink.is_paused:
+            self.pause(stream)
+        elif session.status is Status.CLOSED:
+            self.end(stream, Ending.SESSION_CLOSED)
 
-    def _pause(self, stream: Stream) -> None:
+    # Where streams that catch up come to (`rtserver.replay`)
+
+    def send(self, stream: Stream, payload: bytes) -> None:
+        """Write to a stream that is not paused, and note if that filled its socket."""
+        stream.sink.write(payload)
+        if stream.sink.is_paused and stream.state is not StreamState.ENDED:
+            self.pause(stream)
+
+    def pause(self, stream: Stream) -> None:
         stream.state = StreamState.PAUSED
         stream.paused_at = self._loop.time()
         self._schedule(stream)
 
-    def _settle(self, session: Session, stream: Stream) -> None:
-        """Called for a live stream that a pass has written to, when that left something to do."""
-        if stream.sink.is_paused:
-            self._pause(stream)
-        elif session.status is Status.CLOSED:
-            self.end(stream, Ending.SESSION_CLOSED)
-
-    # Catching up
-
-    def _catch_up(self, session: Session, stream: Stream) -> None:
-        """Serve what the ring holds until the stream is live or its socket full; leave the rest to the store."""
-        while stream.state is StreamState.REPLAYING:
-            if stream.sink.is_paused:
-                self._pause(stream)
-                return
-            if stream.sequence == session.last_sequence:
-                self._go_live(session, stream)
-                return
-            page = self._reader.read_ring(session, stream.sequence, stream.types)
-            if page is None:
-                self._replay(session, stream)
-                return
-            self._serve(stream, page)
-
-    def _serve(self, stream: Stream, page: Page) -> None:
-        stream.sequence = page.sequence
-        if page.events:
-            stream.told_sequence = page.events[-1].sequence
-            self._send(stream, b"".join([event.frame for event in page.events]))
-
-    def _go_live(self, session: Session, stream: Stream) -> None:
+    def go_live(self, session: Session, stream: Stream) -> None:
+        """Nothing is left between the stream's cursor and the session's end."""
         states = session.current_states(self._clock())
         wanted = [state.frame for state in states if stream.types is None or state.type in stream.types]
         stream.state = StreamState.LIVE
@@ -298,28 +284,7 @@ class Streams:
         if session.status is Status.CLOSED:
             self.end(stream, Ending.SESSION_CLOSED)
         elif wanted:
-            self._send(stream, b"".join(wanted))
-
-    def _replay(self, session: Session, stream: Stream) -> None:
-        replay = self._loop.create_task(self._replay_step(session, stream))
-        self._replays.add(replay)
-        replay.add_done_callback(self._replays.discard)
-
-    async def _replay_step(self, session: Session, stream: Stream) -> None:
-        page = await self._reader.read(session, stream.sequence, stream.types)
-        if isinstance(page, Gap):
-            await self._say_gap(session, stream, page)
-        elif stream.state is StreamState.REPLAYING:
-            self._serve(stream, page)
-        if stream.state is StreamState.REPLAYING:
-            self._catch_up(session, stream)
-
-    async def _say_gap(self, session: Session, stream: Stream, gap: Gap) -> None:
-        """Retention has overtaken this stream: say so and go on from the session's end (P3)."""
-        fields = await self._reader.reset_fields(session, gap)
-        if stream.state is StreamState.REPLAYING:
-            stream.sequence = stream.told_sequence = session.last_sequence
-            self._send(stream, sse.reset(session.last_event_id, fields))
+            self.send(stream, self._framed(stream, b"".join(wanted)))
 
     # Time
 
@@ -354,7 +319,7 @@ class Streams:
             )
             payload += self._overdue_id(stream) + sse.heartbeat(self._clock())
         if payload and stream.state is not StreamState.PAUSED:
-            self._send(stream, payload)
+            self.send(stream, self._framed(stream, payload))
 
     def _overdue_id(self, stream: Stream) -> bytes:
         """Return a block that moves the cursor of a reader whose filter has let it fall behind (DESIGN 4.4)."""
