@@ -17,13 +17,13 @@ import logging
 import math
 import random
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-from rtserver import interval, sse
+from rtserver import fanout, interval, sse
 from rtserver.blocks import Blocks
 from rtserver.errors import Overloaded, TooManyStreams
 from rtserver.event import format_timestamp
@@ -34,7 +34,7 @@ from rtserver.records import Status
 from rtserver.replay import Replay
 from rtserver.session import Session
 from rtserver.sse import Ending
-from rtserver.timers import Wheel
+from rtserver.timers import Timed, Wheel
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,7 @@ class Streams:
         self._own: Counter[str] = Counter()  # open streams by participant
         self._kept: Counter[str] = Counter()  # and those about to be opened
         self._replay = Replay(reader, blocks, self)
+        self._due: deque[Timed] = deque()  # what the wheel has given and is still to be attended to
         self._ticker = self._loop.call_later(TICK_SECONDS, self._tick)
 
     @property
@@ -214,6 +215,7 @@ class Streams:
     async def close(self) -> None:
         """Stop serving; streams that are still open are cut."""
         self._ticker.cancel()
+        self._due.clear()
         self._fanout.close()
         for stream in list(self._sessions):
             self.end(stream, Ending.SHUTDOWN)
@@ -290,10 +292,24 @@ class Streams:
 
     def _tick(self) -> None:
         self._ticker = self._loop.call_later(TICK_SECONDS, self._tick)
+        is_idle = not self._due
+        self._due.extend(self._wheel.collect(self._loop.time()))
+        if is_idle and self._due:
+            self._attend_all()
+
+    def _attend_all(self) -> None:
+        """Attend to streams that are due, a slice of time per turn of the loop: ten thousand that came together have
+        their heartbeats together."""
         now = self._loop.time()
-        for stream in self._wheel.collect(now):
-            if stream in self._sessions:
+        deadline = now + fanout.PASS_SECONDS
+        while self._due:
+            stream = self._due.popleft()
+            if isinstance(stream, Stream) and stream in self._sessions:
                 self._attend(stream, now)
+            if self._loop.time() > deadline:
+                break
+        if self._due:
+            self._loop.call_soon(self._attend_all)
 
     def _attend(self, stream: Stream, now: float) -> None:
         """Do what is due on one stream."""
