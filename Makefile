@@ -3,13 +3,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := rtserver tests tools setup.py rtserver.py conftest.py
+CODE := rtserver tests bench tools setup.py rtserver.py conftest.py
 # Two cores: as many tests at once.
 JOBS ?= 2
 
 export PYTHONWARNINGS = default
 
-.PHONY: run test lint types unit accept sabotage simulate clean
+.PHONY: run test lint types unit accept sabotage simulate bench clean
 
 # A demonstration: a server, a conversation that goes on by itself, and lines to paste.
 run: $(VENV)/run.done
@@ -42,6 +42,19 @@ COUNT ?= 2000
 simulate: $(VENV)/test.done
 	$(BIN)/python -m tests.simulation --first $(FIRST) --count $(COUNT)
 
+# How fast it is beside nginx's nchan and others, written to docs/benchmarks.rst: make bench ROUNDS=3 ONLY='hundred idle'
+ROUNDS ?= 7
+bench: $(VENV)/bench.done build/load build/slowsync.so
+	$(BIN)/python -m bench --rounds $(ROUNDS) $(if $(ONLY),--only $(ONLY))
+
+build/load: bench/load.c | $(VENV)/bench.done
+	mkdir -p build
+	gcc -O2 -o $@ $<
+
+build/slowsync.so: bench/slowsync.c | $(VENV)/bench.done
+	mkdir -p build
+	gcc -O2 -shared -fPIC -o $@ $< -ldl
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -55,3 +68,8 @@ $(VENV)/test.done: setup.py tools/venv.sh tools/system-packages.sh
 	tools/system-packages.sh strace curl iproute2
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@ $(VENV)/run.done
+
+$(VENV)/bench.done: $(VENV)/run.done bench/requirements.txt
+	tools/system-packages.sh --must gcc libc6-dev nginx-core libnginx-mod-nchan
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	touch $@

@@ -119,10 +119,12 @@ path = Path(sys.argv[1])
 schema.prepare(path)
 connection = schema.connect(path)
 connection.execute("PRAGMA synchronous = FULL")
-statement = "INSERT INTO events (session, sequence, timestamp_us, type, data) VALUES " + ", ".join(["(?, ?, ?, ?, ?)"] * 50)
+insert = "INSERT INTO events (session, sequence, timestamp_us, type, data) VALUES "
+statement = insert + ", ".join(["(?, ?, ?, ?, ?)"] * 50)
 data, count, began_at = sys.argv[2], 0, time.perf_counter()
 while time.perf_counter() - began_at < 3:
-    rows = [value for n in range(50) for value in (1, count + n + 1, 1700000000000000 + count + n, "message_added", data)]
+    numbers = range(count + 1, count + 51)
+    rows = [value for n in numbers for value in (1, n, 1700000000000000 + n, "message_added", data)]
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(statement, rows)
     connection.execute("COMMIT")
@@ -206,7 +208,7 @@ MEASURES = (
     Measure("publish", "Durable publishes, 50 connections, token, idempotency", single_publish, (RTServer, SlowDisk)),
     Measure("batch", "Durable publishes in batches of 50", batch_publish, (RTServer,)),
     Measure("modified", "304 during a fan-out to 10,000 streams", not_modified, (RTServer,)),
-    Measure("herd", "10,000 streams come back, 500 events behind, while 10 events a second are published", herd, (RTServer,)),
+    Measure("herd", "10,000 streams come back, 500 events behind, beside 10 events a second", herd, (RTServer,)),
     Measure("growth", "50,000 deliveries a second to 1,000 to 15,000 streams", growth, (RTServer,)),
     Measure("peers", "Other ways to do it from Python: saturation", saturation, (SseStarlette, PlainTornado)),
 )

@@ -265,7 +265,8 @@ class Connection(asyncio.Protocol):
             return
         assert isinstance(start_line, ResponseStartLine) and self._head is not None
         fields = cast(dict[str, str], headers)
-        self._is_last = self._is_last or self._server.is_closing or fields.get("Connection") == "close"
+        is_over = self._server.is_closing or fields.get("Connection") == "close" or not self._is_read
+        self._is_last = self._is_last or is_over
         if self._is_last:
             fields["Connection"] = "close"
         elif self._head.version == "HTTP/1.0":
@@ -274,7 +275,7 @@ class Connection(asyncio.Protocol):
 
     def finish(self) -> None:
         """The answer has been written."""
-        is_read = self.state is State.ANSWERING
+        is_read = self._is_read
         self._delegate = self._on_close = self._head = self._chunks = None
         if self.state is State.GONE:
             return
@@ -286,6 +287,11 @@ class Connection(asyncio.Protocol):
             self._expect(self._server.timeouts.head if self._buffer else self._server.timeouts.idle)
         self._transport.resume_reading()
         self._advance()
+
+    @property
+    def _is_read(self) -> bool:
+        """Whether all of the request has been read: else nobody knows where the next one begins."""
+        return self.state is State.ANSWERING or (self._chunks is None and not self._left)
 
     def set_close_callback(self, callback: Callable[[], None] | None) -> None:
         self._on_close = callback
