@@ -141,3 +141,4 @@ class Sealed:
     status: int = 201
     answer: bytes = b""
     is_replay: bool = False
+    submitted_at: float = 0.0  # by the clock of the event loop

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from rtserver.blocks import Blocks
 from rtserver.clock import Clock
 from rtserver.config import Config
+from rtserver.counters import Counters
 from rtserver.documents import features
 from rtserver.history import History
 from rtserver.hub import Hub
@@ -72,17 +73,18 @@ class Core:
         trouble = await store_worker.call(store.begin_life)
         queries: Queries = await query_worker.call(lambda: Queries(connect(True)))
         reader = Reader(query_worker, queries, watch, config.replay_step, config.replay_step_bytes)
+        counters = Counters()
         blocks = Blocks(reader, config.replay_step, config.replay_cache_bytes)
         pace = Pace(
             PollIntervals(config.poll_interval_min, config.poll_interval_default, config.poll_interval_max), watch
         )
         hub = Hub(
-            writer=lambda show: Writer(store_worker, store, watch, show, config.max_pending_bytes),
+            writer=lambda show: Writer(store_worker, store, watch, show, config.max_pending_bytes, counters),
             registry=Registry(query_worker, queries, config.max_sessions, config.ring_events, config.ring_bytes),
             reader=reader,
             history=History(query_worker, queries, reader, config.replay_step, config.replay_step_bytes),
-            streams=Streams(reader, blocks, _stream_settings(config, max_streams), watch, rng),
-            polls=Polls(reader, config.max_waiting_polls, watch, pace),
+            streams=Streams(reader, blocks, _stream_settings(config, max_streams), watch, rng, counters),
+            polls=Polls(reader, config.max_waiting_polls, watch, pace, counters),
             query_worker=query_worker,
             queries=queries,
             last_number=await query_worker.call(queries.last_number),
@@ -90,6 +92,7 @@ class Core:
             has_typing_indicators=config.typing_indicators,
             clock=watch,
             rng=rng,
+            counters=counters,
         )
         hub.writer.trouble = trouble
         maintenance = Maintenance(

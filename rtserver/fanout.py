@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from rtserver import sse
+from rtserver.counters import Counters
 from rtserver.event import Event
 from rtserver.reader import Types
 from rtserver.readers import Stream, StreamState
@@ -29,6 +30,7 @@ class News:
     def __init__(self, session: Session) -> None:
         self.items = session.news
         session.news = []
+        self.since = session.news_since
         self.live_index = session.live_index
         self.base = session.live_index - len(self.items)
         self.sequence = session.last_sequence
@@ -53,8 +55,9 @@ class News:
 class Pass:
     """One round over the streams that a session had when its news was taken."""
 
-    def __init__(self, session: Session, settle: Callable[[Session, Stream], None]) -> None:
+    def __init__(self, session: Session, settle: Callable[[Session, Stream], None], counters: Counters) -> None:
         self._session = session
+        self._counters = counters
         self._settle = settle
         self._news = News(session)
         self._remaining = iter(list(session.streams))
@@ -63,7 +66,7 @@ class Pass:
         """Write until done or past ``deadline``; True when done."""
         news, session = self._news, self._session
         needs_settling = session.status is Status.CLOSED
-        writes = 0
+        writes = written = 0
         # Neighbours mostly get the same bytes: these are what the last one got, and what it was.
         after, types, is_chunked, payload, told_sequence = -1, None, None, b"", 0
         live, sequence, live_index = StreamState.LIVE, news.sequence, news.live_index
@@ -82,20 +85,29 @@ class Pass:
                 if told_sequence:
                     stream.told_sequence = told_sequence
                 sink.write(payload)
+                written += len(payload)
             if needs_settling or sink.is_paused:
                 self._settle(session, stream)
             writes += 1
             if writes % WRITES_PER_LOOK == 0 and clock() > deadline:
+                self._count(writes, written)
                 return False
+        self._count(writes, written)
+        self._counters.delivery_seconds.observe(clock() - news.since)
         return True
+
+    def _count(self, writes: int, written: int) -> None:
+        self._counters.deliveries += writes
+        self._counters.stream_bytes += written
 
 
 class Fanout:
     """Runs passes, one session after the other, a slice of time per turn of the loop."""
 
-    def __init__(self, settle: Callable[[Session, Stream], None]) -> None:
+    def __init__(self, settle: Callable[[Session, Stream], None], counters: Counters) -> None:
         """``settle`` is called for a stream whose socket is full, or whose session is closed, after its write."""
         self._settle = settle
+        self._counters = counters
         self._loop = asyncio.get_running_loop()
         self._sessions: deque[Session] = deque()
         self._queued: set[Session] = set()
@@ -125,7 +137,7 @@ class Fanout:
             if self._current is None:
                 session = self._sessions.popleft()
                 self._queued.discard(session)
-                self._current = Pass(session, self._settle)
+                self._current = Pass(session, self._settle, self._counters)
             if self._current.run(clock, deadline):
                 self._current = None
             if clock() > deadline:

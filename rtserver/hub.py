@@ -25,6 +25,7 @@ import msgspec
 from rtserver.auth import Principal, Role
 from rtserver.changes import Change, Create, Delete, Describe, Edit, Gate, Join, Remove, Rename, Sealed
 from rtserver.clock import Clock
+from rtserver.counters import Counters
 from rtserver.cursor import MAX_EPOCH, Start
 from rtserver.documents import features, session_document
 from rtserver.errors import (
@@ -90,6 +91,7 @@ class Hub:
         has_typing_indicators: bool,
         clock: Clock,
         rng: random.Random,
+        counters: Counters,
     ) -> None:
         """``writer`` makes the writer for the function that shows what it has committed."""
         self.registry = registry
@@ -97,6 +99,7 @@ class Hub:
         self.polls = polls
         self.writer = writer(self._show)
         self.clock = clock
+        self.counters = counters
         self.is_draining = False
         self._reader = reader
         self._history = history

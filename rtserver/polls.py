@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from rtserver.counters import Counters
 from rtserver.errors import Draining, NotAParticipant, Overloaded, SessionNotFound, TokenExpired
 from rtserver.event import Event, Transient
 from rtserver.pace import Pace
@@ -49,12 +50,15 @@ class Answer:
 class Polls:
     """Answers polls; ``waiting`` counts those that wait now, at most ``max_waiting`` (P4)."""
 
-    def __init__(self, reader: Reader, max_waiting: int, clock: Callable[[], int], pace: Pace) -> None:
+    def __init__(
+        self, reader: Reader, max_waiting: int, clock: Callable[[], int], pace: Pace, counters: Counters
+    ) -> None:
         """``clock`` gives microseconds since 1970; ``pace`` runs while there are polls."""
         self.waiting = 0
         self._reader = reader
         self._clock = clock
         self._pace = pace
+        self._counters = counters
         self._max_waiting = max_waiting
         self._loop = asyncio.get_running_loop()
         self._open: dict[Poll, None] = {}
@@ -70,6 +74,7 @@ class Polls:
         now = self._loop.time()
         deadline, expires_at = now + poll.timeout_seconds, now + poll.expires_in_seconds
         poll.live_index = session.live_index
+        self._counters.opened["long-poll" if poll.states_after_us is None else "short-poll"] += 1
         with self._registered(session, poll):
             location = await self._reader.locate(session, poll.start)
             if isinstance(location, Gap):

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from rtserver import fanout, sse
 from rtserver.blocks import Block, Blocks
+from rtserver.counters import Counters
 from rtserver.reader import Gap, Page, Reader
 from rtserver.readers import Stream, StreamState
 from rtserver.session import Session
@@ -28,10 +29,11 @@ class Served(Protocol):
 class Replay:
     """Moves streams that are REPLAYING, until they are live, paused or ended."""
 
-    def __init__(self, reader: Reader, blocks: Blocks, served: Served) -> None:
+    def __init__(self, reader: Reader, blocks: Blocks, served: Served, counters: Counters) -> None:
         self._reader = reader
         self._blocks = blocks
         self._served = served
+        self._counters = counters
         self._loop = asyncio.get_running_loop()
         # With what has been read for the stream, if it had to be.
         self._queue: deque[tuple[Session, Stream, Block | Page | None]] = deque()
@@ -81,6 +83,7 @@ class Replay:
             self._read(session, stream)
             return
         stream.sequence = found.sequence
+        self._counters.blocks += 1
         if isinstance(found, Block):
             stream.told_sequence = found.sequence
             self._served.send(stream, found.chunk if stream.sink.is_chunked else found.frames)

@@ -58,6 +58,7 @@ class Session:
         self.is_deleted = False
         self.live_index = 0
         self.news: list[Event | Transient] = []
+        self.news_since = 0.0  # when the oldest of them was submitted, by the clock of the event loop
         self.passing: dict[tuple[str, str], Passing] = {}
         self.streams: dict[Stream, None] = {}
         self.polls: dict[Poll, None] = {}
@@ -163,6 +164,8 @@ class Session:
     def apply(self, sealed: Sealed) -> None:
         """Take over what has been committed: from here on it is visible."""
         self._apply_edit(sealed)
+        if not self.news:
+            self.news_since = sealed.submitted_at
         for event in sealed.events:
             self.ring.append(event)
             self.last_sequence = event.sequence

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from rtserver import fanout, interval, sse
 from rtserver.blocks import Blocks
+from rtserver.counters import Counters
 from rtserver.errors import Overloaded, TooManyStreams
 from rtserver.event import format_timestamp
 from rtserver.fanout import Fanout
@@ -55,7 +56,7 @@ class StreamSettings(NamedTuple):
 
 
 class Streams:
-    """Serves the streams of all sessions; ``ended`` counts by reason why streams ended."""
+    """Serves the streams of all sessions."""
 
     def __init__(
         self,
@@ -64,19 +65,20 @@ class Streams:
         settings: StreamSettings,
         clock: Callable[[], int],
         rng: random.Random,
+        counters: Counters,
     ) -> None:
         """``clock`` gives microseconds since 1970."""
-        self.ended: Counter[str] = Counter()
+        self._counters = counters
         self._settings = settings
         self._clock = clock
         self._rng = rng
         self._loop = asyncio.get_running_loop()
         self._wheel = Wheel(TICK_SECONDS, self._loop.time())
-        self._fanout = Fanout(self._settle)
+        self._fanout = Fanout(self._settle, counters)
         self._sessions: dict[Stream, Session] = {}
         self._own: Counter[str] = Counter()  # open streams by participant
         self._kept: Counter[str] = Counter()  # and those about to be opened
-        self._replay = Replay(reader, blocks, self)
+        self._replay = Replay(reader, blocks, self, counters)
         self._due: deque[Timed] = deque()  # what the wheel has given and is still to be attended to
         self._ticker = self._loop.call_later(TICK_SECONDS, self._tick)
 
@@ -143,6 +145,7 @@ class Streams:
         stream.sequence = stream.told_sequence = start.sequence
         session.streams[stream] = None
         self._sessions[stream] = session
+        self._counters.opened["sse"] += 1
         if is_participant:
             self._own[subject] += 1
         sink.on_resume, sink.on_lost = partial(self.resumed, stream), partial(self.disconnected, stream)
@@ -176,6 +179,7 @@ class Streams:
         if stream.state is StreamState.PAUSED and not stream.sink.is_paused:
             stream.state = StreamState.REPLAYING
             stream.paused_at = math.inf
+            self._counters.resumed += 1
             self._replay.catch_up(self._sessions[stream], stream)
 
     def disconnected(self, stream: Stream) -> None:
@@ -230,7 +234,7 @@ class Streams:
                 del self._own[stream.subject]
         stream.state = StreamState.ENDED
         self._wheel.cancel(stream)
-        self.ended[reason] += 1
+        self._counters.ended[reason] += 1
         log.debug("stream %s of session %s ended: %s", stream.connection_id, session.session_id, reason)
 
     # Writing

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from rtserver.changes import Change, Sealed
 from rtserver.clock import Clock
+from rtserver.counters import Counters
 from rtserver.errors import Internal, Overloaded, RequestError, StorageFailing, StorageFull
 from rtserver.sealing import seal_all
 from rtserver.store import Store
@@ -26,7 +27,8 @@ MAX_BATCH_DRAFTS = 1000
 MAX_BATCH_BYTES = 4 << 20
 
 Result = Sealed | RequestError
-Waiting = tuple[Change, asyncio.Future[Sealed]]
+# A change, who waits for it, and when it came, by the clock of the event loop.
+Waiting = tuple[Change, asyncio.Future[Sealed], float]
 
 
 class Writer:
@@ -42,10 +44,12 @@ class Writer:
         clock: Clock,
         apply: Callable[[Sealed], None],
         max_pending_bytes: int,
+        counters: Counters,
     ) -> None:
         """``worker`` is the thread of ``store``; ``apply`` shows a committed change to readers."""
         self.trouble: StorageFull | StorageFailing | None = None  # why the last batch failed, while that is so
         self.pending_bytes = 0
+        self._counters = counters
         self._worker = worker
         self._store = store
         self._clock = clock
@@ -62,15 +66,17 @@ class Writer:
         """
         if self.pending_bytes + change.size > self._max_pending_bytes:
             raise Overloaded(f"{self.pending_bytes} bytes wait for the disk; at most {self._max_pending_bytes} may")
-        future: asyncio.Future[Sealed] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Sealed] = loop.create_future()
+        waiting = change, future, loop.time()
         self.pending_bytes += change.size
         if self._flight is None and not change.needs_disk:
             # A passing state with nothing ahead of it: there is nothing to wait for.
-            self._settle([(change, future)], self._seal_in_memory([change]))
+            self._settle([waiting], self._seal_in_memory([change]))
             return future
-        self._pending.append((change, future))
+        self._pending.append(waiting)
         if self._flight is None:
-            self._flight = asyncio.get_running_loop().create_task(self._fly())
+            self._flight = loop.create_task(self._fly())
         return future
 
     @property
@@ -100,7 +106,7 @@ class Writer:
 
     async def _process(self, batch: list[Waiting]) -> None:
         try:
-            results = await self._write([change for change, _ in batch])
+            results = await self._write([change for change, _, _ in batch])
         except Exception:
             # A defect, and of one change: its neighbours must not suffer, so each is tried alone.
             if len(batch) > 1:
@@ -128,14 +134,19 @@ class Writer:
         if not any(change.needs_disk for change in changes):
             return self._seal_in_memory(changes)
         now_us = self._sealed_at_us = self._clock()
+        time = asyncio.get_running_loop().time
+        began_at = time()
         try:
             results = await self._worker.call(self._store.commit, changes, now_us, self._clock.latest_us)
         except (StorageFull, StorageFailing) as error:
             if self.trouble is None:
                 log.error("publishing fails: %s", error.detail)
+                self._counters.disk_failures += 1
             self.trouble = error
             # A copy each: an exception collects a traceback wherever it is raised.
             return [copy.copy(error) if change.needs_disk else self._seal_in_memory([change])[0] for change in changes]
+        self._counters.batch_sizes.observe(len(changes))
+        self._counters.commit_seconds.observe(time() - began_at)
         self.recovered()
         return results
 
@@ -153,20 +164,26 @@ class Writer:
         """The disk has taken a write."""
         if self.trouble is not None:
             log.warning("publishing works again")
+            self._counters.disk_recoveries += 1
             self.trouble = None
 
     def _seal_in_memory(self, changes: list[Change]) -> list[Result]:
         return seal_all(changes, {}, self._clock(), self._clock.latest_us)[1]
 
     def _settle(self, batch: list[Waiting], results: list[Result]) -> None:
-        for (change, future), result in zip(batch, results, strict=True):
+        for (change, future, submitted_at), result in zip(batch, results, strict=True):
             self.pending_bytes -= change.size
             if isinstance(result, RequestError):
                 if not future.cancelled():
                     future.set_exception(result)
                 continue
             try:
-                if not result.is_replay:
+                if result.is_replay:
+                    self._counters.repeats += 1
+                else:
+                    result.submitted_at = submitted_at
+                    self._counters.events += len(result.events)
+                    self._counters.transients += len(result.transients)
                     self._apply(result)
             except Exception as error:
                 # A defect; it must not leave the neighbours without an answer.

@@ -78,7 +78,7 @@ async def test_a_stream_that_takes_nothing_for_too_long_is_ended_and_counted(sta
         await stream.until("connected")
         await fill(api, 300, 20_000)
         await until(lambda: api.hub.streams.count == 0)
-        assert api.hub.streams.ended == {"slow_reader": 1}
+        assert api.hub.counters.ended == {"slow_reader": 1}
 
 
 async def test_a_stream_that_is_paused_for_less_is_not_ended(start_server):

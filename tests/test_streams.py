@@ -178,7 +178,7 @@ async def test_a_stream_that_the_reader_leaves_is_forgotten(api):
         await stream.until("connected")
         assert api.hub.streams.count == 1
     await until(lambda: api.hub.streams.count == 0)
-    assert api.hub.streams.ended == {"disconnected": 1}
+    assert api.hub.counters.ended == {"disconnected": 1}
     assert not api.hub.registry.peek("s").streams
 
 

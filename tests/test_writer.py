@@ -14,6 +14,7 @@ import pytest
 
 from rtserver import writer as module
 from rtserver.changes import Change, Delete, Describe, Gate, Sealed, Trim
+from rtserver.counters import Counters
 from rtserver.errors import (
     Internal,
     Overloaded,
@@ -55,7 +56,7 @@ class Desk:
         self.worker = HandWorker()
         self.clock = Clock()
         self.shown: list[Sealed] = []
-        self.writer = Writer(self.worker, database.store, self.clock, self._show, max_pending_bytes)
+        self.writer = Writer(self.worker, database.store, self.clock, self._show, max_pending_bytes, Counters())
 
     @property
     def commits(self) -> list[list[Change]]:
@@ -704,7 +705,11 @@ def live(io_loop, tmp_path):
     async def start():
         worker = ThreadWorker("test-store")
         database = await worker.call(Database, tmp_path / "rtserver.db", "full")
-        writer = Writer(worker, database.store, Clock(), lambda sealed: sealed.change.session.apply(sealed), 1 << 20)
+
+        def show(sealed):
+            sealed.change.session.apply(sealed)
+
+        writer = Writer(worker, database.store, Clock(), show, 1 << 20, Counters())
         return writer, database, worker
 
     async def stop() -> None:

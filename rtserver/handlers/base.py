@@ -162,6 +162,7 @@ class BaseHandler(AnsweringHandler):
         else:
             log.error("%s %s failed", self.request.method, self.request.path, exc_info=error)
             refusal = Internal("the server's log has the cause")
+        self.hub.counters.refused[refusal.slug] += 1
         self.set_status(refusal.status)
         self.set_headers(refusal.headers())
         self.set_header("Content-Type", problem.MEDIA_TYPE)
@@ -171,6 +172,11 @@ class BaseHandler(AnsweringHandler):
         self.send(problem.problem_body(refusal, self.config.base_path, self.request.path))
 
     def on_finish(self) -> None:
+        counters = self.hub.counters
+        counters.answered[self.get_status()] += 1
+        counters.request_seconds.observe(time.monotonic() - self.request.begun_at)
+        counters.request_bytes += self._body.received
+        counters.answer_bytes += self.answered_bytes
         if access_log.isEnabledFor(logging.INFO):
             # The path without the query: that may hold a ticket.
             access_log.info(

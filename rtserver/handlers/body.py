@@ -26,7 +26,7 @@ class RequestBody:
         self._headers = headers
         self._limit = limit
         self._chunks: list[bytes] = []
-        self._received = 0
+        self.received = 0
         self.is_refused = False
 
     @property
@@ -50,13 +50,13 @@ class RequestBody:
             )
 
     def take(self, chunk: bytes) -> None:
-        self._received += len(chunk)
-        if self._received <= self._limit and not self.is_refused:
+        self.received += len(chunk)
+        if self.received <= self._limit and not self.is_refused:
             self._chunks.append(chunk)
 
     def read(self) -> bytes:
         """Return all of it, inflated.  Raises `TooLarge` and `Malformed`."""
-        if self._received > self._limit:
+        if self.received > self._limit:
             raise TooLarge(f"the body has more than {self._limit} bytes; at most {self._limit} are allowed")
         body = b"".join(self._chunks)
         return inflate(body, self._encoding, self._limit) if self._encoding != "identity" else body

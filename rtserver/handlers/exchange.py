@@ -75,6 +75,7 @@ class Exchange(HTTPMessageDelegate):
         """``path_args`` are the variable parts of the path, decoded."""
         self.path_args = path_args
         self.is_answered = False
+        self.answered_bytes = 0  # of the body
         self._connection = connection
         self._status = 200
         self._task: asyncio.Task[None] | None = None
@@ -154,6 +155,7 @@ class Exchange(HTTPMessageDelegate):
         line = ResponseStartLine("HTTP/1.1", status, responses.get(status, "Unknown"))
         if self.request.method == "HEAD":
             body = b""
+        self.answered_bytes = len(body)
         self._connection.write_headers(line, cast(HTTPHeaders, headers), body)
         self._connection.finish()
         self.on_finish()
