@@ -29,7 +29,7 @@ unit: $(VENV)/test.done
 	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
 
 # What is promised, line by line, each with its figure from a real run; PART=core for one part.
-accept: $(VENV)/test.done
+accept: $(VENV)/test.done $(VENV)/bench.done
 	$(BIN)/python -m tests.accept $(PART)
 
 # One planted defect per promise; each must turn its named test red.

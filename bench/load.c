@@ -264,9 +264,11 @@ static void read_answer(struct connection *c) {
     answered(c, status);
 }
 
-static void turn(int timeout_ms) {
+/* Read what has come, waiting for it up to so long: in nanoseconds, so that nobody spins until a publish is due. */
+static void turn_ns(uint64_t timeout) {
     struct epoll_event events[512];
-    int count = epoll_wait(poller, events, 512, timeout_ms);
+    struct timespec until = {timeout / 1000000000, timeout % 1000000000};
+    int count = epoll_pwait2(poller, events, 512, &until, NULL);
     for (int i = 0; i < count; i++) {
         struct connection *c = events[i].data.ptr;
         if (!c->is_connected && events[i].events & EPOLLOUT) {
@@ -282,6 +284,8 @@ static void turn(int timeout_ms) {
         }
     }
 }
+
+static void turn(int timeout_ms) { turn_ns(timeout_ms * 1000000ull); }
 
 static struct connection *free_publisher(void) {
     static int at;
@@ -345,7 +349,9 @@ static uint64_t publish_by_the_clock(double for_seconds) {
             if (live_99 < 0 && live >= stream_count * 0.99) live_99 = (now - started_at) / 1e9;
             if (live_all < 0 && live >= stream_count) live_all = (now - started_at) / 1e9;
         }
-        turn(now + 1000000 < due_at ? 1 : 0);
+        uint64_t wait = due_at > now ? due_at - now : 1000000; /* all publishers are busy: until one is answered */
+        if (probe_every > 0 && wait > probe_every * 1e9) wait = probe_every * 1e9;
+        turn_ns(wait < 50000000 ? wait : 50000000);
     }
     return late;
 }

@@ -1,7 +1,7 @@
 """One request and its answer, straight on Tornado's HTTP messages.
 
-A handler here is what `tornado.web.RequestHandler` is there, with what this server needs of it and no more: a request
-costs a third of what it does there (docs/decisions/exchange.md has the figures).  It speaks Tornado's public
+A handler here is what `tornado.web.RequestHandler` is there, with what this server needs of it and no more
+(docs/decisions/wire.rst has the figures).  It speaks Tornado's public
 `HTTPMessageDelegate` and `HTTPConnection`, so that whatever reads the wire can be put under it.
 
 A request that never has to wait runs to its end within the call that brought it; only what waits becomes a task.

@@ -1,0 +1,60 @@
+"""What is claimed of speed: every row of docs/benchmarks.rst measured anew, and that the promises hold at it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+from pathlib import Path
+
+from bench.__main__ import rounds
+from bench.measures import MAX_BUSY, MEASURES
+from bench.report import PROMISES, Promise, Results, shown
+from bench.servers import ROOT
+from tests.accept.core import planted, run_tests
+from tests.accept.lines import Line, Outcome
+
+ROUNDS = int(os.environ.get("ROUNDS", "7"))
+
+
+@functools.cache
+def measured(name: str) -> Results:
+    """Return the figures of one measure, taken once for all lines that ask for it."""
+    subprocess.run(["make", "build/load", "build/slowsync.so"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return {name: rounds(next(measure for measure in MEASURES if measure.name == name), ROUNDS)}
+
+
+def row(promise: Promise, directory: Path) -> Outcome:
+    results = measured(promise.measure)
+    figure = promise.figure(results)
+    counts = ", ".join(f"{server}: {len(found)} rounds" for server, found in results[promise.measure].items())
+    if figure is None:
+        return Outcome(False, f"not measured; {counts}")
+    return Outcome(promise.is_met(figure), f"{shown(figure)}, wanted {promise.bound} ({counts})")
+
+
+def load_had_time(directory: Path) -> Outcome:
+    busy = [
+        figures["load_busy"]
+        for name in ("saturation", "hundred", "publish", "herd")
+        for found in measured(name).values()
+        for figures in found
+    ]
+    return Outcome(bool(busy) and max(busy) <= MAX_BUSY, f"its core was {max(busy):.0%} busy at most")
+
+
+def promises_hold(directory: Path) -> Outcome:
+    names = ("crash", "delivery", "simulation", "slow_readers", "blocks", "sink", "framing", "wire", "counters")
+    return Outcome(*run_tests(*(f"tests/test_{name}.py" for name in names)))
+
+
+def defects(directory: Path) -> Outcome:
+    return planted("P2", "P3", "P4")
+
+
+LINES = (
+    *(Line(f"{each.title}: {each.bound}", functools.partial(row, each)) for each in PROMISES),
+    Line(f"The load was not what was measured: its core at most {MAX_BUSY:.0%} busy", load_had_time),
+    Line("P1 to P8 hold at these speeds: crash, order and simulation tests", promises_hold),
+    Line("Every planted defect of order, gaps and bounds is noticed", defects),
+)
