@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,13 +20,20 @@ _decode = msgspec.json.Decoder().decode
 
 
 def long_poll_body(answer: Answer, *, is_compact: bool) -> bytes:
-    """Return the JSON of a long poll; its events are bytes that were encoded when they were published."""
-    items = [_item(event, is_compact) for event in answer.events]
-    items += [_item(state, is_compact) for state in answer.states]
+    """Return the JSON of a long poll: the same bytes for all that waited at one cursor, and made once."""
     rest: dict[str, Any] = {"lastEventId": answer.cursor, "hasMore": answer.has_more, "nextPollDelay": 0}
     if answer.is_closed:
         rest["closed"] = True
-    return _page(b"events", items, answer, rest)
+    if answer.reset is not None:
+        return _page(b"events", [], rest | {"reset": answer.reset})
+    return _shared_body((*answer.events, *answer.states), tuple(rest.items()), is_compact)
+
+
+# A thousand polls that waited are answered in one turn of the loop with the events that the ring has; a few pages at a
+# time are enough, and each is at most what one step of reading brings (P4).
+@functools.lru_cache(maxsize=16)
+def _shared_body(shown: tuple[Event | Transient, ...], rest: tuple[tuple[str, Any], ...], is_compact: bool) -> bytes:
+    return _page(b"events", [_item(each, is_compact) for each in shown], dict(rest))
 
 
 def short_poll_body(answer: Answer, *, is_compact: bool, critical_types: frozenset[str]) -> bytes:
@@ -43,12 +51,12 @@ def short_poll_body(answer: Answer, *, is_compact: bool, critical_types: frozens
         "hasMore": answer.has_more,
         "suggestedPollInterval": answer.poll_interval_seconds,
     }
-    return _page(b"updates", [*critical, *normal, *states], answer, rest)
-
-
-def _page(name: bytes, items: Iterable[bytes], answer: Answer, rest: dict[str, Any]) -> bytes:
     if answer.reset is not None:
         rest["reset"] = answer.reset
+    return _page(b"updates", [*critical, *normal, *states], rest)
+
+
+def _page(name: bytes, items: Iterable[bytes], rest: dict[str, Any]) -> bytes:
     return b'{"%b":[%b],%b' % (name, b",".join(items), _encode(rest)[1:])
 
 

@@ -5,6 +5,7 @@ Knows nothing of who asks, nor of refusals.
 
 from __future__ import annotations
 
+import functools
 import gzip
 from typing import Any
 
@@ -24,6 +25,12 @@ from rtserver.session import Session
 GZIP_LEVEL = 5
 
 _encode = msgspec.json.Encoder().encode
+
+
+# Polls that waited at one cursor are sent the same bytes; looking them up costs a hundredth of compressing them.
+@functools.lru_cache(maxsize=16)
+def _gzipped(body: bytes) -> bytes:
+    return gzip.compress(body, GZIP_LEVEL, mtime=0)
 
 
 class AnsweringHandler(Exchange):
@@ -84,7 +91,7 @@ class AnsweringHandler(Exchange):
         """End with a body, gzipped if that is worth it and wanted."""
         if len(body) > self.config.gzip_min_bytes and accepts_gzip(self.request.headers.get("Accept-Encoding", "")):
             self.set_header("Content-Encoding", "gzip")
-            body = gzip.compress(body, GZIP_LEVEL, mtime=0)
+            body = _gzipped(body)
         self.end(body)
 
     def answer_if_changed(self, document: Any, session: Session) -> None:

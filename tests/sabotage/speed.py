@@ -77,4 +77,20 @@ SPEED = (
         "        self.state = State.HEAD\n",
         "test_wire.py::test_a_request_that_takes_time_holds_back_those_behind_it",
     ),
+    Defect(
+        "P2",
+        "share a body among polls with different events",
+        "updates.py",
+        "return _shared_body((*answer.events, *answer.states), tuple",
+        "return _shared_body((*answer.events[:1], *answer.states), tuple",
+        "test_shared_polls.py::test_polls_that_are_told_different_things_are_told_in_different_bytes",
+    ),
+    Defect(
+        "4.6",
+        "make a body for every poll",
+        "updates.py",
+        "@functools.lru_cache(maxsize=16)\n",
+        "",
+        "test_shared_polls.py::test_a_hundred_waiting_polls_have_one_body_made_and_gzipped",
+    ),
 )
