@@ -55,7 +55,7 @@ def saturation(kind: type[Server]) -> Figures:
     """
     good, bad, best = 0.0, 0.0, Figures()
     rate = 30.0
-    while not bad and rate < 3000:
+    while not bad and rate < 20_000:
         found = fan_out(kind, rate, seconds=TRIAL_SECONDS)
         if keeps_the_rule(found) and found["busy"] <= MAX_BUSY:
             good, best = rate, found
