@@ -164,6 +164,12 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             "padding before the first event, for proxies that hold the first kilobytes back; 0: none",
             high=1 << 16,
         ),
+        Setting(
+            "sse_gzip",
+            False,
+            "boolean",
+            "gzip streams for who accepts it: about half the bytes; a proxy that unpacks may hold them back",
+        ),
         Setting("slow_reader_timeout", 60, "seconds", "how long a stream may take nothing before it is ended", low=1),
         Setting("typing_indicators", True, "boolean", "whether typing is shown at all"),
     ),

@@ -10,9 +10,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from rtserver import sse
+from rtserver import deflate, sse
 from rtserver.counters import Counters
-from rtserver.event import Event
+from rtserver.deflate import GzipBody
+from rtserver.event import Event, Transient
 from rtserver.reader import Types
 from rtserver.readers import Stream, StreamState
 from rtserver.records import Status
@@ -22,6 +23,8 @@ from rtserver.session import Session
 PASS_SECONDS = 0.005
 # A look at the clock costs a twentieth of a write; one every so many writes is enough.
 WRITES_PER_LOOK = 32
+# So far back does the compression of news refer; the newest item alone does most of it.
+DICTIONARY_ITEMS = 16
 
 
 class News:
@@ -35,6 +38,11 @@ class News:
         self.base = session.live_index - len(self.items)
         self.sequence = session.last_sequence
         self._payloads: dict[tuple[int, Types, bool], tuple[bytes, int]] = {}
+        self._fragments: dict[tuple[int, Types, bool, int], bytes] = {}
+        self._before: list[Event | Transient] = []
+        if session.recent is not None:
+            self._before = list(session.recent)
+            remember(session.recent, self.items)
 
     def payload(self, after: int, types: Types, is_chunked: bool) -> tuple[bytes, int]:
         """Return the bytes for a stream at live index ``after``, made once for all such streams, and the newest
@@ -45,11 +53,55 @@ class News:
             made = self._payloads[key] = self._make(after, types, is_chunked)
         return made
 
+    def gzipped(self, stream: Stream, body: GzipBody) -> tuple[bytes, int]:
+        """Return the same as `payload` for a stream whose body is gzipped, and count it there.
+
+        Compressed once for all streams that were sent the same before: everything that fragments may refer to, or at
+        least the newest item, or something of their own.
+        """
+        after, types = stream.live_index, stream.types
+        plain, told_sequence = self.payload(after, types, False)
+        if not plain:
+            return plain, told_sequence
+        body.count(plain)
+        shared = after - body.shared_from
+        depth = DICTIONARY_ITEMS if shared >= DICTIONARY_ITEMS else min(shared, 1)
+        return self._fragment(after, types, stream.sink.is_chunked, depth), told_sequence
+
+    def _fragment(self, after: int, types: Types, is_chunked: bool, depth: int) -> bytes:
+        key = (after, types, is_chunked, depth)
+        made = self._fragments.get(key)
+        if made is None:
+            if is_chunked:
+                made = sse.chunk(self._fragment(after, types, False, depth))
+            else:
+                made = deflate.fragment(self.payload(after, types, False)[0], self._dictionary(after, types, depth))
+            self._fragments[key] = made
+        return made
+
+    def _dictionary(self, after: int, types: Types, depth: int) -> bytes:
+        """Return what a stream was sent of the last ``depth`` items up to live index ``after``."""
+        if not depth:
+            return b""
+        told = [*self._before, *self.items[: after - self.base]][-depth:]
+        sent = b"".join([item.frame for item in told if types is None or item.type in types])
+        return sent[-deflate.WINDOW_BYTES :]
+
     def _make(self, after: int, types: Types, is_chunked: bool) -> tuple[bytes, int]:
         wanted = [item for item in self.items[after - self.base :] if types is None or item.type in types]
         told_sequence = max((item.sequence for item in wanted if isinstance(item, Event)), default=0)
         payload = b"".join([item.frame for item in wanted])
         return (sse.chunk(payload) if is_chunked and payload else payload), told_sequence
+
+
+def remember(recent: deque[Event | Transient], items: list[Event | Transient]) -> None:
+    """Keep the newest items as far as compression can refer to them, so that large ones are not held (P4)."""
+    recent.extend(items[-DICTIONARY_ITEMS:])
+    while len(recent) > DICTIONARY_ITEMS:
+        recent.popleft()
+    size = sum(len(item.frame) for item in recent)
+    while recent and size - len(recent[0].frame) >= deflate.WINDOW_BYTES:
+        size -= len(recent.popleft().frame)
 
 
 class Pass:
@@ -75,7 +127,11 @@ class Pass:
             if stream.state is not live or stream.live_index >= live_index:
                 continue
             sink = stream.sink
-            if stream.live_index != after or stream.types is not types or sink.is_chunked is not is_chunked:
+            if stream.gzip is not None:
+                assert stream.live_index >= news.base, "a live stream was left behind by a pass"
+                payload, told_sequence = news.gzipped(stream, stream.gzip)
+                after = -1
+            elif stream.live_index != after or stream.types is not types or sink.is_chunked is not is_chunked:
                 assert stream.live_index >= news.base, "a live stream was left behind by a pass"
                 after, types, is_chunked = stream.live_index, stream.types, sink.is_chunked
                 payload, told_sequence = news.payload(after, types, is_chunked)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from rtserver.cursor import Start
+from rtserver.deflate import GzipBody
 
 # After `connected`: a client that receives both apart has a path that does not hold streams back (DESIGN 4.4).
 PROBE_SECONDS = 2.0
@@ -61,8 +62,9 @@ class Stream:
     """
 
     __slots__ = (
-        "connection_id", "due_at", "ends_at", "expires_at", "heartbeat_at", "heartbeat_seconds", "is_participant",
-        "live_index", "paused_at", "probe_at", "sequence", "sink", "state", "subject", "told_sequence", "types",
+        "connection_id", "due_at", "ends_at", "expires_at", "gzip", "heartbeat_at", "heartbeat_seconds",
+        "is_participant", "live_index", "paused_at", "probe_at", "sequence", "sink", "state", "subject",
+        "told_sequence", "types",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +79,7 @@ class Stream:
         ends_at: float,
         expires_at: float,
         opened_at: float,
+        is_gzip: bool = False,
     ) -> None:
         """Moments are in seconds of the event loop's clock."""
         self.sink = sink
@@ -95,6 +98,7 @@ class Stream:
         self.sequence = 0
         self.told_sequence = 0
         self.live_index = 0
+        self.gzip = GzipBody() if is_gzip else None
 
 
 class Poll:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
-from rtserver import fanout, sse
+from rtserver import deflate, fanout, sse
 from rtserver.blocks import Block, Blocks
 from rtserver.counters import Counters
 from rtserver.reader import Gap, Page, Reader
@@ -21,7 +22,8 @@ from rtserver.session import Session
 class Served(Protocol):
     """Who writes to streams and knows what becomes of them."""
 
-    def send(self, stream: Stream, payload: bytes) -> None: ...
+    def send(self, stream: Stream, payload: bytes, pack: Callable[[bytes], bytes] = ...) -> None: ...
+    def write(self, stream: Stream, framed: bytes) -> None: ...
     def pause(self, stream: Stream) -> None: ...
     def go_live(self, session: Session, stream: Stream) -> None: ...
 
@@ -35,8 +37,8 @@ class Replay:
         self._served = served
         self._counters = counters
         self._loop = asyncio.get_running_loop()
-        # With what has been read for the stream, if it had to be.
-        self._queue: deque[tuple[Session, Stream, Block | Page | None]] = deque()
+        # With what has been read for the stream, if it had to be, and the cursor it was read for.
+        self._queue: deque[tuple[Session, Stream, int, Block | Page | None]] = deque()
         self._turn: asyncio.Handle | None = None
         self._readings: set[asyncio.Task[None]] = set()
 
@@ -49,7 +51,7 @@ class Replay:
         elif stream.sequence == session.last_sequence:
             self._served.go_live(session, stream)
         else:
-            self._enqueue(session, stream, None)
+            self._enqueue(session, stream, stream.sequence, None)
 
     async def close(self) -> None:
         if self._turn is not None:
@@ -59,8 +61,8 @@ class Replay:
             reading.cancel()
         await asyncio.gather(*self._readings, return_exceptions=True)
 
-    def _enqueue(self, session: Session, stream: Stream, found: Block | Page | None) -> None:
-        self._queue.append((session, stream, found))
+    def _enqueue(self, session: Session, stream: Stream, after: int, found: Block | Page | None) -> None:
+        self._queue.append((session, stream, after, found))
         if self._turn is None:
             self._turn = self._loop.call_soon(self._run)
 
@@ -74,11 +76,19 @@ class Replay:
         if self._queue:
             self._turn = self._loop.call_soon(self._run)
 
-    def _step(self, session: Session, stream: Stream, found: Block | Page | None) -> None:
+    def _step(self, session: Session, stream: Stream, after: int, found: Block | Page | None) -> None:
         """Send one block, or have it read; then on to the next."""
         if stream.state is not StreamState.REPLAYING:
             return
-        found = found or self._peek(session, stream)
+        if stream.sink.is_paused:
+            self._served.pause(stream)
+            return
+        if found is None or stream.sequence != after:
+            # A stream that paused and resumed meanwhile was read for twice, and has moved on with the first.
+            if stream.sequence == session.last_sequence:
+                self.catch_up(session, stream)
+                return
+            found = self._peek(session, stream)
         if found is None:
             self._read(session, stream)
             return
@@ -86,11 +96,13 @@ class Replay:
         self._counters.blocks += 1
         if isinstance(found, Block):
             stream.told_sequence = found.sequence
-            self._served.send(stream, found.chunk if stream.sink.is_chunked else found.frames)
+            if stream.gzip is None:
+                self._served.write(stream, found.chunk if stream.sink.is_chunked else found.frames)
+            else:
+                self._served.send(stream, found.frames, deflate.page)
         elif found.events:
             stream.told_sequence = found.events[-1].sequence
-            frames = b"".join([event.frame for event in found.events])
-            self._served.send(stream, sse.chunk(frames) if stream.sink.is_chunked else frames)
+            self._served.send(stream, b"".join([event.frame for event in found.events]), deflate.page)
         self.catch_up(session, stream)
 
     def _peek(self, session: Session, stream: Stream) -> Block | Page | None:
@@ -105,20 +117,21 @@ class Replay:
 
     async def _read_on(self, session: Session, stream: Stream) -> None:
         found: Block | Page | Gap
+        after = stream.sequence
         if stream.types is None:
-            found = await self._blocks.read(session, stream.sequence)
+            found = await self._blocks.read(session, after)
         else:
-            found = await self._reader.read(session, stream.sequence, stream.types)
+            found = await self._reader.read(session, after, stream.types)
         if isinstance(found, Gap):
-            await self._say_gap(session, stream, found)
+            await self._say_gap(session, stream, after, found)
             self.catch_up(session, stream)
         else:
-            self._enqueue(session, stream, found)
+            self._enqueue(session, stream, after, found)
 
-    async def _say_gap(self, session: Session, stream: Stream, gap: Gap) -> None:
+    async def _say_gap(self, session: Session, stream: Stream, after: int, gap: Gap) -> None:
         """Retention has overtaken this stream: say so and go on from the session's end (P3)."""
         fields = await self._reader.reset_fields(session, gap)
-        if stream.state is StreamState.REPLAYING:
+        # Unless it was read for twice, and has moved on.
+        if stream.state is StreamState.REPLAYING and stream.sequence == after:
             stream.sequence = stream.told_sequence = session.last_sequence
-            payload = sse.reset(session.last_event_id, fields)
-            self._served.send(stream, sse.chunk(payload) if stream.sink.is_chunked else payload)
+            self._served.send(stream, sse.reset(session.last_event_id, fields))

@@ -10,6 +10,7 @@ reading the tail and registering for what comes next.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -59,6 +60,8 @@ class Session:
         self.live_index = 0
         self.news: list[Event | Transient] = []
         self.news_since = 0.0  # when the oldest of them was submitted, by the clock of the event loop
+        # The newest items that streams were told; kept only while one of them may be gzipped (`rtserver.fanout`).
+        self.recent: deque[Event | Transient] | None = None
         self.passing: dict[tuple[str, str], Passing] = {}
         self.streams: dict[Stream, None] = {}
         self.polls: dict[Poll, None] = {}

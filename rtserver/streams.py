@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-from rtserver import fanout, interval, sse
+from rtserver import deflate, fanout, interval, sse
 from rtserver.blocks import Blocks
 from rtserver.counters import Counters
 from rtserver.errors import Overloaded, TooManyStreams
@@ -123,12 +123,14 @@ class Streams:
         reset: dict[str, Any] | None = None,
         types: Types = None,
         heartbeat_seconds: float | None = None,
+        is_gzip: bool = False,
         preamble: bytes = b"",
     ) -> Stream:
         """Serve ``sink`` with everything after ``start``, until one side ends it.
 
         With ``reset`` the reader's cursor could not be continued: it is told so, and ``start`` is the session's end.
-        ``preamble`` goes before the first byte of the stream: the head of the response.
+        ``preamble`` goes before the first byte of the stream: the head of the response.  With ``is_gzip`` the head says
+        that the body is gzipped.
         """
         now = self._loop.time()
         stream = Stream(
@@ -141,6 +143,7 @@ class Streams:
             ends_at=now + interval.lifetime_seconds(self._settings.max_connection_seconds, self._rng),
             expires_at=now + expires_in_seconds,
             opened_at=now,
+            is_gzip=is_gzip,
         )
         stream.sequence = stream.told_sequence = start.sequence
         session.streams[stream] = None
@@ -149,7 +152,10 @@ class Streams:
         if is_participant:
             self._own[subject] += 1
         sink.on_resume, sink.on_lost = partial(self.resumed, stream), partial(self.disconnected, stream)
-        sink.write(preamble + self._framed(stream, self._greeting(session, stream, start, reset)))
+        if is_gzip and session.recent is None:
+            session.recent = deque()
+        greeting = self._packed(stream, self._greeting(session, stream, start, reset))
+        sink.write(preamble + self._framed(stream, deflate.HEADER + greeting if is_gzip else greeting))
         self._schedule(stream)
         # Any of these may have happened while the reader was being located.
         if sink.is_closed:
@@ -193,7 +199,10 @@ class Streams:
         """Say why, where the socket still takes bytes, and close (P5)."""
         if stream.state is StreamState.ENDED:
             return
-        farewell = self._framed(stream, sse.reconnect(reason, self._retry_ms()))
+        farewell = self._packed(stream, sse.reconnect(reason, self._retry_ms()))
+        if stream.gzip is not None:
+            farewell += stream.gzip.trailer()
+        farewell = self._framed(stream, farewell)
         if stream.sink.is_chunked:
             farewell += sse.LAST_CHUNK
         self._forget(stream, reason)
@@ -258,6 +267,17 @@ class Streams:
     def _retry_ms(self) -> int:
         return interval.retry_ms(self._settings.retry_seconds, self._rng)
 
+    def _packed(self, stream: Stream, payload: bytes, pack: Callable[[bytes], bytes] = deflate.stored) -> bytes:
+        """Return ``payload``, which goes to this stream alone, as the stream's encoding has it.
+
+        What a stream says of itself is not compressed: it is short, or padding, which must not shrink.
+        """
+        if stream.gzip is None:
+            return payload
+        stream.gzip.count(payload)
+        stream.gzip.shared_from = stream.live_index
+        return pack(payload)
+
     def _framed(self, stream: Stream, payload: bytes) -> bytes:
         return sse.chunk(payload) if stream.sink.is_chunked else payload
 
@@ -270,9 +290,16 @@ class Streams:
 
     # Where streams that catch up come to (`rtserver.replay`)
 
-    def send(self, stream: Stream, payload: bytes) -> None:
-        """Write to a stream that is not paused, and note if that filled its socket."""
-        stream.sink.write(payload)
+    def send(self, stream: Stream, payload: bytes, pack: Callable[[bytes], bytes] = deflate.stored) -> None:
+        """Write to a stream that is not paused, and note if that filled its socket.
+
+        ``pack`` is how the payload is put into a body that is gzipped.
+        """
+        self.write(stream, self._framed(stream, self._packed(stream, payload, pack)))
+
+    def write(self, stream: Stream, framed: bytes) -> None:
+        """Do the same with bytes that are as this stream's body has them."""
+        stream.sink.write(framed)
         if stream.sink.is_paused and stream.state is not StreamState.ENDED:
             self.pause(stream)
 
@@ -287,10 +314,12 @@ class Streams:
         wanted = [state.frame for state in states if stream.types is None or state.type in stream.types]
         stream.state = StreamState.LIVE
         stream.live_index = session.live_index
+        if stream.gzip is not None:
+            stream.gzip.shared_from = stream.live_index
         if session.status is Status.CLOSED:
             self.end(stream, Ending.SESSION_CLOSED)
         elif wanted:
-            self.send(stream, self._framed(stream, b"".join(wanted)))
+            self.send(stream, b"".join(wanted), deflate.page)
 
     # Time
 
@@ -339,7 +368,7 @@ class Streams:
             )
             payload += self._overdue_id(stream) + sse.heartbeat(self._clock())
         if payload and stream.state is not StreamState.PAUSED:
-            self.send(stream, self._framed(stream, payload))
+            self.send(stream, payload)
 
     def _overdue_id(self, stream: Stream) -> bytes:
         """Return a block that moves the cursor of a reader whose filter has let it fall behind (DESIGN 4.4)."""

@@ -1,12 +1,13 @@
 """A small HTTP client for tests: raw sockets, nothing hidden, so that a test can see and break what it wants.
 
-`request` is one exchange; `SseStream` reads an event stream block by block; both keep the bytes as they came.
+`request` is one exchange and keeps the bytes as they came; `SseStream` reads an event stream block by block.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,6 +133,7 @@ class SseStream:
         self._request_headers = headers or {}
         self._buffer = b""
         self._is_chunked = True
+        self._inflater: zlib._Decompress | None = None
         self.status = 0
         self.headers: dict[str, str] = {}
         self.retry: int | None = None
@@ -141,6 +143,8 @@ class SseStream:
         self._connection.send("GET", self._target, {"Accept": "text/event-stream"} | self._request_headers)
         self.status, self.headers = await self._connection.read_head()
         self._is_chunked = self.headers.get("transfer-encoding") == "chunked"
+        if self.headers.get("content-encoding") == "gzip":
+            self._inflater = zlib.decompressobj(31)
         return self
 
     async def __aexit__(self, *details: object) -> None:
@@ -159,8 +163,9 @@ class SseStream:
             except (asyncio.IncompleteReadError, ConnectionError):
                 return None
             if not more:
+                assert self._inflater is None or self._inflater.eof, "the body ended before its trailer"
                 return None
-            self._buffer += more
+            self._buffer += self._inflater.decompress(more) if self._inflater else more
         block, _, self._buffer = self._buffer.partition(b"\n\n")
         return block
 

@@ -25,11 +25,12 @@ def sequence_of(cursor: str) -> int:
 
 class SseReader:
     tier = "sse"
+    headers: dict[str, str] = {}
 
     def __init__(self, api: Api, log: ReaderLog, cursor: str, *, session_id: str = "s", who: str = "alice") -> None:
         self.log = log
         self.cursor = cursor
-        self._stream = api.stream(f"lastEventId={cursor}", session_id=session_id, who=who)
+        self._stream = api.stream(f"lastEventId={cursor}", session_id=session_id, who=who, headers=self.headers)
 
     async def __aenter__(self) -> SseReader:
         await self._stream.__aenter__()
@@ -53,6 +54,13 @@ class SseReader:
             self.cursor = event.id
             self.log.saw(sequence_of(event.id), event.id, uid_of(event.type, event.data))
         return True
+
+
+class GzipReader(SseReader):
+    """Reads a stream that the server gzips, if its settings say so."""
+
+    tier = "sse-gzip"
+    headers = {"Accept-Encoding": "gzip"}
 
 
 class LongPollReader:
@@ -140,7 +148,7 @@ class ShortPollReader(LongPollReader):
         return True
 
 
-READERS = {reader.tier: reader for reader in (SseReader, LongPollReader, ShortPollReader)}
+READERS = {reader.tier: reader for reader in (SseReader, GzipReader, LongPollReader, ShortPollReader)}
 TIERS = list(READERS)
 
 

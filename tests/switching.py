@@ -47,8 +47,9 @@ class Remote:
         self._server = server
         self.port = server.port
 
-    def stream(self, query: str, *, session_id: str, who: str) -> SseStream:
-        return SseStream(self.port, f"/api/sessions/{session_id}/events?{query}", self._server.headers(who))
+    def stream(self, query: str, *, session_id: str, who: str, headers: dict[str, str] | None = None) -> SseStream:
+        target = f"/api/sessions/{session_id}/events?{query}"
+        return SseStream(self.port, target, self._server.headers(who) | (headers or {}))
 
     async def poll(
         self,

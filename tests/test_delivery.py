@@ -13,7 +13,7 @@ from tests.checker import History, Stored, check
 from tests.conftest import until
 from tests.readers import READERS, TIERS, sequence_of, uid_of
 
-SOURCES = {"ring": {}, "store": {"ring_events": 1, "replay_step": 3}}
+SOURCES = {"ring": {"sse_gzip": True}, "store": {"sse_gzip": True, "ring_events": 1, "replay_step": 3}}
 
 
 @pytest.fixture(params=TIERS)
@@ -137,7 +137,7 @@ async def test_a_restart_in_the_middle_loses_and_repeats_nothing(start_server, t
 
 async def test_a_session_that_left_memory_is_no_gap(start_server, tier):
     """P3: an idle reader of an idle session is up to date, and goes on."""
-    api = await start_server(session_idle=0)
+    api = await start_server(session_idle=0, sse_gzip=True)
     history, cursor = new_history(await api.create())
     await publish_many(api, history, ["m"])
     log = history.reader("r")

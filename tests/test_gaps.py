@@ -6,7 +6,7 @@ import pytest
 
 from rtserver.cursor import encode_id, parse_cursor
 from tests.http import request
-from tests.readers import TIERS, sequence_of
+from tests.readers import sequence_of
 
 FOREIGN = [str(uuid.UUID(int=0)), "8df38f48-1cdf-46f9-95c3-c50739799481", "01997a0e-5a00-7fff-8000-000000000001"]
 
@@ -65,7 +65,7 @@ async def ask_short_poll(api, query, session_id="s", count=0):
 ASK = {"sse": ask_sse, "long-poll": ask_long_poll, "short-poll": ask_short_poll}
 
 
-@pytest.fixture(params=TIERS)
+@pytest.fixture(params=ASK)
 def ask(request):
     return ASK[request.param]
 

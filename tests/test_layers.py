@@ -19,7 +19,7 @@ LEVELS = (
     "errors interval",
     "framing problems",
     "wire",
-    "clock conditional config counters cursor limits schema timers timestamps worker",
+    "clock conditional config counters cursor deflate limits schema timers timestamps worker",
     "event",
     "publication readers records ring sse",
     "auth changes documents queries",
@@ -52,8 +52,8 @@ LEVEL = {module: level for level, line in enumerate(LEVELS) for module in line.s
 
 # No I/O, no clock, no event loop: time and randomness are arguments.
 PURE = {
-    "changes", "conditional", "config", "counters", "cursor", "errors", "event", "framing", "interval", "limits",
-    "publication", "records", "ring", "sealing", "sse", "timers", "timestamps",
+    "changes", "conditional", "config", "counters", "cursor", "deflate", "errors", "event", "framing", "interval",
+    "limits", "publication", "records", "ring", "sealing", "sse", "timers", "timestamps",
 }  # fmt: skip
 IMPURE_PACKAGES = {
     "asyncio", "concurrent", "http", "logging", "multiprocessing", "select", "selectors", "signal", "socket", "sqlite3",

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from rtserver.errors import NotAcceptable, ReaderGone
 from rtserver.handlers.base import SessionHandler
 from rtserver.handlers.exchange import http_date
-from rtserver.handlers.negotiation import accepts
+from rtserver.handlers.negotiation import accepts, accepts_gzip
 from rtserver.limits import Limiter
 from rtserver.sink import SocketSink, take_over
 from rtserver.sse import Ending
@@ -55,6 +55,7 @@ class Stream(SessionHandler):
                     reset=opening.reset,
                     types=types,
                     heartbeat_seconds=heartbeat or None,
+                    is_gzip=self._is_gzip,
                     preamble=self._head(),
                 )
 
@@ -79,10 +80,17 @@ class Stream(SessionHandler):
         dead_after_seconds = 2 * self.config.heartbeat_interval
         return await take_over(self.leave(), is_chunked=is_chunked, dead_after_seconds=dead_after_seconds)
 
+    @property
+    def _is_gzip(self) -> bool:
+        # Who is only told to go elsewhere is told in plain words.
+        is_wanted = self.config.sse_gzip and accepts_gzip(self.request.headers.get("Accept-Encoding", ""))
+        return is_wanted and not self.hub.is_draining
+
     def _stream_headers(self) -> dict[str, str]:
+        headers = HEADERS | ({"Content-Encoding": "gzip"} if self._is_gzip else {})
         if self.request.version == "HTTP/1.0":
-            return HEADERS | {"Connection": "close"}
-        return HEADERS | {"Connection": "keep-alive", "Transfer-Encoding": "chunked"}
+            return headers | {"Connection": "close"}
+        return headers | {"Connection": "keep-alive", "Transfer-Encoding": "chunked"}
 
     def _head(self) -> bytes:
         """Return the head of the response; the request's own connection has been left."""

@@ -176,7 +176,7 @@ DEFECTS = (
         "P5",
         "end streams without a word",
         "streams.py",
-        "        farewell = self._framed(stream, sse.reconnect(reason, self._retry_ms()))\n",
+        "        farewell = self._packed(stream, sse.reconnect(reason, self._retry_ms()))\n",
         '        farewell = b""\n',
         "test_streams.py::test_deletion_of_the_session_ends_every_stream",
     ),

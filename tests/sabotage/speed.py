@@ -93,4 +93,20 @@ SPEED = (
         "",
         "test_shared_polls.py::test_a_hundred_waiting_polls_have_one_body_made_and_gzipped",
     ),
+    Defect(
+        "P2",
+        "send a block to a stream that has moved on",
+        "replay.py",
+        "if found is None or stream.sequence != after:",
+        "if found is None:",
+        "test_replay.py::test_a_stream_that_pauses_and_resumes_while_it_is_read_for_is_sent_everything_once",
+    ),
+    Defect(
+        "P2",
+        "refer to what a stream was not sent",
+        "streams.py",
+        "        stream.gzip.shared_from = stream.live_index\n        return pack(payload)",
+        "        return pack(payload)",
+        "test_gzip_streams.py::test_every_write_is_decodable_whatever_a_stream_was_sent_before",
+    ),
 )
