@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from http.client import HTTPResponse
 from pathlib import Path
 
 from rtserver.auth import Role, make_token, read_secret
@@ -23,31 +24,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 UNLIMITED = ("--rate-limit", "0", "--stream-rate-limit", "0", "--max-streams-per-participant", "0")
 QUIET = ("--log-level", "warning")
 
-# One worker with everything that could cost it off: no log, no timeouts, room for the events of a run.
-NGINX = """
-load_module {modules}/ngx_nchan_module.so;
-worker_processes 1;
-worker_rlimit_nofile 40000;
-error_log {directory}/error.log crit;
-pid {directory}/nginx.pid;
-daemon off;
-events {{ worker_connections 30000; multi_accept on; }}
-http {{
-    access_log off;
-    keepalive_timeout 300s;
-    keepalive_requests 100000000;
-    tcp_nodelay on;
-    client_body_temp_path {directory}/body;
-    client_body_buffer_size 64k;
-    nchan_shared_memory_size 512M;
-    server {{
-        listen 127.0.0.1:{port} backlog=4096 reuseport;
-        location /pub {{ nchan_publisher; nchan_channel_id bench; nchan_message_buffer_length 1000;
-                         nchan_message_timeout 60s; }}
-        location /sub {{ nchan_subscriber eventsource; nchan_channel_id bench; nchan_subscriber_first_message newest; }}
-    }}
-}}
-"""
+# Whatever happens to the benchmark, no server outlives it.
+WITH_US = ("setpriv", "--pdeathsig", "TERM")
 
 
 class Server:
@@ -73,15 +51,26 @@ class Server:
         self.directory = Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / "build"))
         with (self.directory / self.log).open("w") as log:
             self.process = subprocess.Popen(
-                ["taskset", "-c", self.core, *self.command()], env=self.environment(), stdout=log, stderr=log, cwd=ROOT
+                [*WITH_US, "taskset", "-c", self.core, *self.command()],
+                env=self.environment(),
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
             )
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while not self._answers():
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise RuntimeError(f"{self.name} did not start: {(self.directory / self.log).read_text()[-500:]}")
             time.sleep(0.02)
         self.prepare()
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -89,6 +78,7 @@ class Server:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def prepare(self) -> None:
@@ -134,11 +124,15 @@ class RTServer(Server):
             'event_format={"type":"message_added",%s"data":{"content":"%s"}}',
         )
 
-    def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    def open(self, method: str, path: str, body: bytes | None = None) -> HTTPResponse:
         url = f"http://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(url, body, self.authorization, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return bytes(answer.read())
+        answer: HTTPResponse = urllib.request.urlopen(request, timeout=30)
+        return answer
+
+    def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        with self.open(method, path, body) as answer:
+            return answer.read()
 
 
 class SlowDisk(RTServer):
@@ -161,7 +155,9 @@ class Nchan(Server):
 
     def command(self) -> list[str]:
         modules = next(p for p in ("/usr/lib/nginx/modules", "/usr/lib64/nginx/modules") if Path(p).exists())
-        configuration = NGINX.format(directory=self.directory, port=self.port, modules=modules)
+        configuration = (ROOT / "bench/nginx.conf").read_text()
+        for name, value in {"directory": self.directory, "port": self.port, "modules": modules}.items():
+            configuration = configuration.replace(f"@{name}@", str(value))
         (self.directory / "nginx.conf").write_text(configuration)
         # The worker must be able to enter its own directory, whoever it runs as.
         self.directory.chmod(0o755)
