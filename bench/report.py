@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import platform
-import shutil
 import statistics
-import subprocess
 from collections.abc import Callable
-from importlib.metadata import version
-from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
+from bench.plot import bars
 from bench.servers import ROOT
 
-Results = dict[str, dict[str, list[dict[str, float]]]]
-RESULTS = ROOT / "build/benchmarks.json"
+Figures = dict[str, float]
+Results = dict[str, dict[str, list[Figures]]]  # by measure and server, a round each
 REPORT = ROOT / "docs/benchmarks.rst"
+PLOT = ROOT / "docs/benchmarks.svg"
 OURS, NCHAN, SLOW = "rtserver", "nchan", "rtserver, every sync 10 ms slower"
+PEERS = ("sse-starlette on uvicorn", "Tornado, a plain handler")
+
+
+class Record(TypedDict):
+    """All that one or more runs found: the figures, the rounds that failed, and the machine they were taken on."""
+
+    machine: list[str]
+    measures: Results
+    failures: dict[str, list[str]]
 
 
 class Promise(NamedTuple):
@@ -80,56 +86,132 @@ PROMISES = (
 )  # fmt: skip
 
 
-def write_report(results: Results) -> None:
-    REPORT.write_text("\n".join(report(results)) + "\n")
+NAMES = {
+    "deliveries_per_s": "deliveries/s",
+    "per_s": "a second",
+    "raw_per_s": "raw SQLite, a second",
+    "share": "share of raw",
+    "bytes": "bytes a stream",
+    "at_0_mb": "MB without streams",
+    "at_10000_mb": "MB with 10,000",
+    "cpu_us": "CPU us/delivery",
+    "cpu_us_1000": "CPU us/delivery, 1,000 streams",
+    "cpu_us_5000": "5,000 streams",
+    "cpu_us_15000": "15,000 streams",
+    "growth": "worst to 1,000 streams",
+    "server_busy": "server's core",
+    "load_busy": "load's core",
+    "others": "others, of a core",
+    "held_ms": "held up by, ms",
+    "live_99_s": "99 % live, s",
+    "live_all_s": "all live, s",
+}
+
+HOW = """\
+``make bench`` installs what it compares with (nginx with nchan from Debian, the peers from PyPI), compiles the load,
+runs every server on one core and the load on another, server after server and round after round, and writes this
+page. One part alone, fewer rounds, or the page again from the figures that were kept in ``build/``::
+
+    make bench ROUNDS=3 ONLY='saturation hundred'
+    .venv/bin/python -m bench --rounds 1 --only publish --no-report
+    .venv/bin/python -m bench --report
+
+The load, ``bench/load.c``, is one thread without dependencies. Each event holds its number and the moment its publish
+was due; every delivery is timed from that moment (so a publish that had to wait for a free connection counts as
+late), and every stream must get every number, in order and once: a run in which one did not is a failed round. Where
+one row compares servers, both get the same requests a second; content is 200 bytes. rtserver puts JSON, an id and a
+type around it (about twice the bytes), checks a token, and commits each event to disk (durability ``full``) before
+anyone sees it; nchan and the peers send the bare text, from memory. rtserver runs with the settings of ``make run``,
+but rate limits and the log of requests off; nchan's are explained in ``bench/nginx.conf``.
+
+CPU is user and system time of the server's process, all threads (nginx: its worker). A run during which anything else
+had more than 15 % of a core is repeated, for all servers alike; the columns *others* and *load's core* show what was
+left.
+"""
+
+RULES = """\
+*Saturation*: the highest rate of publishes, one event to a request and sent by the clock whether or not earlier ones
+were answered, at which every stream gets every event in order, with a p99 of at most 50 ms and the load's core at
+most 80 % busy; found by steps of half as much again, then by halving, to 8 %. *Raw SQLite*: the same rows into the
+same table on the same core and disk, 50 to a statement and a commit, ``synchronous=FULL``, no server around it. *Held
+up*: the slowest 304 during the fan-out, less the median without one. *Live* after a return: a stream that has all it
+missed, and all that was published until half a second ago. Ratios are medians of the rounds' ratios.
+"""
 
 
-def report(results: Results) -> list[str]:
-    lines = [
-        "Benchmarks",
-        "==========",
-        "",
-        "Made by ``make bench``, which installs what it compares with, runs every server on one core and the load on",
-        "another, in turn, round after round, and writes this page. One part alone, fewer rounds::",
-        "",
-        "    make bench ROUNDS=3 ONLY='saturation hundred'",
-        "",
-        f"Machine: {cpu_model()}, 2 cores used; Linux {platform.release()}; Python {platform.python_version()},",
-        f"Tornado {version('tornado')}; {nginx_version()}.",
-        "Events of 200 bytes over loopback; durability full; the settings are those of ``make run`` with rate limits",
-        "and the log of requests off. The load is ``bench/load.c``: it counts every delivery, in order and each once,",
-        "and times it from the moment its publish was due.",
-        "",
-        "What was promised",
-        "-----------------",
-        "",
-        *table(("what", "at least", "median", ""), [promised(promise, results) for promise in PROMISES]),
-        "",
-        "*Saturation*: the highest rate, one event to a request and sent by the clock whether or not earlier ones were",
-        "answered, at which every stream received every event in order with a p99 of at most 50 ms.",
-        "",
-        "All figures",
-        "-----------",
+def write_report(record: Record) -> None:
+    results = record["measures"]
+    panels = [
+        (
+            "Most deliveries/s to 1,000 streams (p99 at most 50 ms)",
+            figures_of(results, "deliveries_per_s", "saturation"),
+        ),
+        ("CPU per delivery, 10 events/s to 1,000 streams, us", figures_of(results, "cpu_us", "ten")),
     ]
-    from bench.measures import MEASURES
+    drawn = [(title, values) for title, values in panels if values]
+    if drawn:
+        PLOT.write_text(bars(drawn))
+    REPORT.write_text("\n".join(report(record, has_plot=bool(drawn))) + "\n")
 
+
+def figures_of(results: Results, name: str, measure: str) -> list[tuple[str, float]]:
+    found = [(server, median(results, measure, server, name)) for server in (OURS, NCHAN)]
+    found += [
+        (server, median(results, "peers" if measure == "saturation" else measure, server, name)) for server in PEERS
+    ]
+    return [(server, value) for server, value in found if value is not None]
+
+
+def report(record: Record, has_plot: bool) -> list[str]:
+    from bench.measures import MEASURES  # which imports the servers; the promises above are also read without them
+
+    lines = ["Benchmarks", "==========", "", *HOW.splitlines(), "", *(f"* {fact}" for fact in record["machine"]), ""]
+    if has_plot:
+        lines += [".. image:: benchmarks.svg", "   :alt: most deliveries a second, and CPU per delivery", ""]
+    lines += ["What was promised", "-----------------", ""]
+    rows = [(promise.title, promise.bound, *rest) for promise, *rest in promised(record)]
+    lines += [*table(("what", "wanted", "median", ""), rows), "", *RULES.splitlines(), ""]
+    lines += ["All figures", "-----------", "", "Medians, with the least and the most of the rounds."]
     for measure in MEASURES:
-        servers = results.get(measure.name, {})
+        servers = record["measures"].get(measure.name, {})
         names = list(dict.fromkeys(name for rounds in servers.values() for figures in rounds for name in figures))
-        if not names:
+        failures = record["failures"].get(measure.name, [])
+        if not names and not failures:
             continue
         lines += ["", measure.title, "~" * len(measure.title), ""]
-        rows = [(server, *(spread(rounds, name) for name in names)) for server, rounds in servers.items() if rounds]
-        lines += table(("", *names), rows)
-    lines += ["", "Figures are medians, with the least and the most of all rounds."]
+        if names:
+            rows = [
+                (server, str(len(rounds)), *(spread(rounds, name) for name in names))
+                for server, rounds in servers.items()
+            ]
+            lines += table(
+                ("", "rounds", *(NAMES.get(name) or name.replace("_ms", ", ms").replace("_", " ") for name in names)),
+                rows,
+            )
+        if failures:
+            lines += ["", "Rounds that failed and are not counted:", "", *(f"* {failure}" for failure in failures)]
     return lines
 
 
-def promised(promise: Promise, results: Results) -> tuple[str, ...]:
-    figure = promise.figure(results)
-    if figure is None:
-        return promise.title, promise.bound, "not measured", ""
-    return promise.title, promise.bound, shown(figure), "PASS" if promise.is_met(figure) else "FAIL"
+class Verdict(NamedTuple):
+    promise: Promise
+    median: str
+    verdict: str
+
+
+def promised(record: Record) -> list[Verdict]:
+    """Return every promise with its median and PASS or FAIL; a measure with a failed round fails."""
+    verdicts = []
+    for promise in PROMISES:
+        figure = promise.figure(record["measures"])
+        failed = len(record["failures"].get(promise.measure, []))
+        if figure is None:
+            verdicts.append(Verdict(promise, "not measured", "FAIL" if failed else ""))
+        elif failed:
+            verdicts.append(Verdict(promise, f"{shown(figure)} ({failed} failed)", "FAIL"))
+        else:
+            verdicts.append(Verdict(promise, shown(figure), "PASS" if promise.is_met(figure) else "FAIL"))
+    return verdicts
 
 
 def spread(rounds: list[dict[str, float]], name: str) -> str:
@@ -146,19 +228,3 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     for row in (head, *rows):
         lines += [f"   {'*' if not column else ' '} - {cell}".rstrip() for column, cell in enumerate(row)]
     return lines
-
-
-def cpu_model() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
-def nginx_version() -> str:
-    if not shutil.which("nginx"):
-        return "no nginx"
-    nginx = subprocess.run(["nginx", "-v"], capture_output=True, text=True).stderr.strip().rpartition("/")[2]
-    asked = ["dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan"]
-    nchan = subprocess.run(asked, capture_output=True, text=True).stdout if shutil.which("dpkg-query") else ""
-    return f"nginx {nginx} with nchan {nchan or 'of unknown version'}"

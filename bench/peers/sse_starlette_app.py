@@ -36,4 +36,12 @@ async def publish(request: Request) -> Response:
 
 
 app = Starlette(routes=[Route("/stream", stream), Route("/publish", publish, methods=["POST"])])
-uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="critical", access_log=False, backlog=4096)
+uvicorn.run(
+    app,
+    host="127.0.0.1",
+    port=int(sys.argv[1]),
+    log_level="critical",
+    access_log=False,
+    backlog=4096,
+    timeout_keep_alive=300,  # publishers keep their connections, as with the others; 5 s would close idle ones
+)
