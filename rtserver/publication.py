@@ -71,16 +71,14 @@ class Draft(NamedTuple):
 TIMESTAMP_BYTES = len(Draft("", b"{x}", "", wants_timestamp=True).data_at(format_timestamp(0))) - len(b"{x}")
 
 
-@dataclass(frozen=True, slots=True)
-class RequestKey:
+class RequestKey(NamedTuple):
     """An idempotency key of one sender, with the fingerprint of the body it was used for."""
 
     digest: bytes
     fingerprint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """What one request publishes: all of it or nothing."""
 
     drafts: tuple[Draft, ...]

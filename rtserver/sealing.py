@@ -61,7 +61,7 @@ class Batch:
             raise SessionNotFound(f"the session {head.session_id!r} has been deleted")
         number = change.session.number
         if change.key and (known := self._keys.get((number, change.key.digest))):
-            return self._replay(change, known)
+            return self._replay(change, known, head.epoch)
         if change.drafts:
             self._admit(change, head)
         sealed = Sealed(change, moment_us=max(self._now_us, head.last_timestamp_us))
@@ -94,13 +94,18 @@ class Batch:
                 head.last_timestamp_us = head.modified_at_us = self._now_us
         return head
 
-    def _replay(self, change: Change, known: KeyRecord) -> Sealed:
+    def _replay(self, change: Change, known: KeyRecord, epoch: int) -> Sealed:
         assert change.key is not None
         if known.fingerprint != change.key.fingerprint:
             raise IdempotencyMismatch(
                 "this Idempotency-Key was used with another body; repeat that body, or choose a new key"
             )
-        return Sealed(change, known.timestamp_us, status=known.status, answer=known.answer or b"", is_replay=True)
+        answer = known.answer
+        if answer is None:
+            id = encode_id(known.timestamp_us, epoch, known.sequence)
+            entry = _entry(id, known.sequence, format_timestamp(known.timestamp_us), known.type or "")
+            answer = _answer([entry], id)
+        return Sealed(change, known.timestamp_us, status=known.status, answer=answer, is_replay=True)
 
     def _admit(self, change: Change, head: Head) -> None:
         """Refuse new events in a session that does not take them; repeats are answered in any state."""
@@ -160,15 +165,18 @@ class Batch:
         change = sealed.change
         if not change.drafts:
             return
-        sealed.status = 202 if all(draft.is_transient for draft in change.drafts) else 201
-        sealed.answer = b'{"events":[%b],"lastEventId":"%b"}' % (b",".join(entries), head.last_event_id.encode())
+        sealed.status = 201 if sealed.events or any(not draft.is_transient for draft in change.drafts) else 202
+        events = sealed.events
+        sealed.answer = _answer(entries, events[-1].id if events else head.last_event_id)
         if change.key:
+            is_plain = len(events) == len(entries) == 1
             sealed.keys[change.key.digest] = KeyRecord(
                 head.last_sequence,
                 sealed.moment_us,
-                fingerprint=change.key.fingerprint,
-                status=sealed.status,
-                answer=sealed.answer,
+                events[0].type if is_plain else None,
+                change.key.fingerprint,
+                sealed.status,
+                None if is_plain else sealed.answer,
             )
 
 
@@ -184,6 +192,10 @@ def seal_all(
         except RequestError as error:
             results.append(error)
     return batch, results
+
+
+def _answer(entries: list[bytes], last_event_id: str) -> bytes:
+    return b'{"events":[%b],"lastEventId":"%b"}' % (b",".join(entries), last_event_id.encode())
 
 
 def _entry(id: str, sequence: int, timestamp: str, type: str, mark: bytes = b"") -> bytes:

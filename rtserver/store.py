@@ -16,7 +16,7 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]  # pysqlite
 from rtserver.changes import Change, Create, Delete, Describe, Join, KeyRecord, Remove, Rename, Sealed, Trim
 from rtserver.errors import RequestError, StorageFailing, StorageFull
 from rtserver.records import Participant
-from rtserver.sealing import Batch, Head, seal_all
+from rtserver.sealing import Batch, Found, Head, seal_all
 
 log = logging.getLogger(__name__)
 
@@ -50,16 +50,19 @@ FIND_KEYS = (
     "SELECT session, digest, sequence, timestamp_us, type, fingerprint, status, answer "
     "FROM wanted JOIN keys USING (session, digest)"
 )
-INSERT_EVENTS = "INSERT INTO events (session, sequence, timestamp_us, type, data) VALUES {rows}"
-INSERT_KEYS = "INSERT INTO keys VALUES {rows}"
+INSERT_EVENTS = "INSERT OR ROLLBACK INTO events (session, sequence, timestamp_us, type, data) VALUES {rows}"
+INSERT_KEYS = "INSERT OR ROLLBACK INTO keys VALUES {rows}"
 UPDATE_HEADS = (
     "UPDATE sessions SET last_sequence = new.column2, last_timestamp_us = new.column3 "
     "FROM (VALUES {rows}) AS new WHERE number = new.column1"
 )
 
-# Rows per statement: powers of two, so that few distinct statements stay compiled; 128 keeps within the number of
-# variables that any SQLite allows.
-CHUNKS = (128, 64, 32, 16, 8, 4, 2, 1)
+# Rows per statement: few sizes, so that all statements stay compiled, and two for most batches; 128 keeps within the
+# number of variables that any SQLite allows.
+CHUNKS = (128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
+
+# After a repeat so many batches look first: repeats come in bursts, when publishers got no answers.
+WARY_BATCHES = 50
 
 # Result codes (https://sqlite.org/rescode.html); the module does not name them in every version.
 SQLITE_FULL = 13
@@ -83,6 +86,10 @@ _EPOCHS = 1 << 22
 Row = Sequence[Any]
 
 
+class _Repeated(Exception):
+    """A batch may repeat keys that the store knows."""
+
+
 class Store:
     """The one connection that writes.  Create it in the thread that uses it.
 
@@ -95,6 +102,7 @@ class Store:
         self._connection = connection
         self._durability = durability
         self._die = die
+        self._wary_batches = 0  # so many more look keys up before they write
         self._logged_pages = 0  # about how many pages the write-ahead log holds
         with self._translating():
             connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
@@ -143,17 +151,44 @@ class Store:
         ``latest_us`` is the latest that the clock has ever shown.  If the disk does not take the batch, the numbers of
         all of it are free again.
         """
+        if self._wary_batches:
+            self._wary_batches -= 1
+        else:
+            try:
+                return self._commit(changes, None, now_us, latest_us)
+            except _Repeated:
+                self._wary_batches = WARY_BATCHES
         with self._translating():
             found = self._find_keys(changes)
-        batch, results = seal_all(changes, found, now_us, latest_us)
+        return self._commit(changes, found, now_us, latest_us)
+
+    def _commit(
+        self, changes: list[Change], found: Found | None, now_us: int, latest_us: int
+    ) -> list[Sealed | RequestError]:
+        """Commit a batch, knowing the keys it repeats; None is the hope that it repeats none.
+
+        The look-up is a fifth of the work of a batch, and writing a key finds out as well: raises `_Repeated` where the
+        hope was in vain, or may have been (a repeat is answered where something new is refused), with nothing changed.
+        """
+        batch, results = seal_all(changes, found or {}, now_us, latest_us)
+        if found is None and any(
+            isinstance(result, RequestError) and change.has_keys
+            for change, result in zip(changes, results, strict=True)
+        ):
+            raise _Repeated
         written = [
             result
             for result in results
             if isinstance(result, Sealed) and not result.is_replay and result.change.needs_disk
         ]
         if written:
-            with self._transaction():
-                self._write(batch, written)
+            try:
+                with self._transaction():
+                    self._write(batch, written)
+            except sqlite3.IntegrityError:
+                if found is None:
+                    raise _Repeated from None
+                raise
             self._logged_pages += PAGES_PER_COMMIT + sum(
                 sealed.change.size // BYTES_PER_PAGE + 2 * len(sealed.keys) for sealed in written
             )

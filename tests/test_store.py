@@ -16,7 +16,7 @@ from rtserver.errors import SessionPaused, StorageFailing, StorageFull
 from rtserver.queries import KeyScan, Scan
 from rtserver.records import Status
 from rtserver.session import Session
-from rtserver.store import CHECKPOINT_PAGES, CHUNKS, Store
+from rtserver.store import CHECKPOINT_PAGES, CHUNKS, WARY_BATCHES, Store
 from tests.builders import (
     DAY_US,
     NOW_US,
@@ -379,6 +379,50 @@ def test_many_keys_are_found_at_once(database):
 
     entries = json.loads(sealed_of(repeat).answer)["events"]
     assert [entry["sequence"] for entry in entries] == list(range(300, 0, -1))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_repeat_among_what_is_new_is_answered_and_leaves_no_hole(database, place):
+    """P2: keys are not looked up before they are written; one that is there already has the batch made again."""
+    session = database.create()
+    first = sealed_of(*database.commit(keyed(session, {"type": "note", "data": {"n": 0}}, "k")))
+    batch = [change(session, note(n=number)) for number in (1, 2)]
+    batch.insert(place, keyed(session, {"type": "note", "data": {"n": 0}}, "k"))
+
+    results = [sealed_of(result) for result in database.commit(*batch)]
+
+    assert results[place].is_replay and results[place].answer == first.answer
+    assert [event.sequence for result in results for event in result.events] == [2, 3]
+    assert len(database.read(session)) == 3
+
+
+def test_repeat_is_answered_in_a_session_that_takes_nothing_new(database):
+    """DESIGN 4.3: a refusal might hide that it is a repeat."""
+    session = database.create()
+    body = {"type": "note", "data": {}}
+    first = sealed_of(*database.commit(keyed(session, body, "k")))
+    database.commit(edit(session, Describe(Status.CLOSED, None)))
+
+    again = sealed_of(*database.commit(keyed(session, body, "k")))
+
+    assert again.is_replay and again.answer == first.answer and again.status == first.status
+
+
+def test_after_a_repeat_keys_are_looked_up_before_they_are_written_for_a_while(database):
+    """A burst of repeats costs one transaction that is undone, not one each."""
+    session = database.create()
+    database.commit(keyed(session, {"type": "note", "data": {}}, "k"))
+    statements: list[str] = []
+    database.connection.set_trace_callback(statements.append)
+
+    for number in range(WARY_BATCHES):
+        repeat, new = [keyed(session, {"type": "note", "data": {}}, key) for key in ("k", f"k{number}")]
+        results = database.commit(repeat, new)
+        assert [sealed_of(result).is_replay for result in results] == [True, False]
+
+    database.connection.set_trace_callback(None)
+    assert statements.count("COMMIT") == WARY_BATCHES
+    assert statements.count("BEGIN IMMEDIATE") - statements.count("COMMIT") <= 2
 
 
 def test_keys_that_were_forgotten_are_new_again(database):

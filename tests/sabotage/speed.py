@@ -6,6 +6,22 @@ from tests.sabotage.defect import Defect
 
 SPEED = (
     Defect(
+        "P2",
+        "hope that what is refused repeats nothing",
+        "store.py",
+        "isinstance(result, RequestError) and change.has_keys",
+        "False",
+        "test_store.py::test_repeat_is_answered_in_a_session_that_takes_nothing_new",
+    ),
+    Defect(
+        "P4",
+        "hope again after every repeat",
+        "store.py",
+        "self._wary_batches = WARY_BATCHES",
+        "self._wary_batches = 0",
+        "test_store.py::test_after_a_repeat_keys_are_looked_up_before_they_are_written_for_a_while",
+    ),
+    Defect(
         "P3",
         "serve a block of events that were trimmed",
         "blocks.py",
