@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from bench.machine import describe
+from bench.machine import describe, source
 from bench.measures import MEASURES, Measure
 from bench.report import Figures, Record, promised, write_report
 from bench.servers import ROOT
@@ -34,9 +34,7 @@ def main() -> None:
         for measure in MEASURES:
             if measure.name in chosen.only:
                 failures: list[str] = []
-                record["measures"][measure.name] = rounds(measure, chosen.rounds, failures)
-                record["failures"][measure.name] = failures
-                record["machine"] = describe()
+                keep(record, measure, rounds(measure, chosen.rounds, failures), failures)
                 if not chosen.no_report:
                     write_record(record)
     for promise, median, verdict in promised(record):
@@ -77,8 +75,15 @@ def rounds(measure: Measure, count: int, failures: list[str] | None = None) -> d
     return found
 
 
+def keep(record: Record, measure: Measure, found: dict[str, list[Figures]], failures: list[str]) -> None:
+    record["measures"][measure.name] = found
+    record["failures"][measure.name] = failures
+    record["sources"][measure.name] = source()
+    record["machine"] = describe()
+
+
 def read_record() -> Record:
-    record: Record = {"machine": [], "measures": {}, "failures": {}}
+    record: Record = {"machine": [], "measures": {}, "failures": {}, "sources": {}}
     if RECORD.exists():
         kept = json.loads(RECORD.read_text())
         if set(kept) == set(record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+ROOT = Path(__file__).parent.parent
 PACKAGES = ("rtserver", "tornado", "httptools", "msgspec", "sse-starlette", "uvicorn")
 TCP = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
@@ -24,6 +26,16 @@ def describe() -> list[str]:
         + ", ".join(f"{name} {package_version(name)}" for name in PACKAGES),
         nginx_version(),
     ]
+
+
+def source() -> str:
+    """Return the state of the server's and the benchmark's source, by which figures can be told from older ones."""
+    digest = hashlib.blake2b(digest_size=8)
+    for folder in ("rtserver", "bench"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".c", ".conf"):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def package_version(name: str) -> str:

@@ -22,7 +22,6 @@ TRIAL_SECONDS = 2.0
 MAX_P99_MS = 50
 MAX_BUSY = 0.8
 STREAMS = 1000
-FIRST_RATE = 15.0
 HERD_BEHIND = 500
 
 
@@ -78,7 +77,7 @@ def saturation(kind: type[Server]) -> Figures:
     """
     good, bad = 0.0, 0.0
     best: Found = {}
-    rate = FIRST_RATE
+    rate = kind.first_rate
     while not bad or bad / max(good, 1) > 1.08:
         for _ in range(2):
             found = fan_out(kind, rate, seconds=TRIAL_SECONDS)
@@ -284,7 +283,12 @@ MEASURES = (
     Measure("saturation", "SSE deliveries at saturation, 1,000 streams", saturation, (RTServer, Nchan)),
     Measure("hundred", "100 events a second to 1,000 streams", at_100_a_second, (RTServer, Nchan)),
     Measure("idle", "Resident memory per idle stream, 10,000", idle_memory, (RTServer, Nchan)),
-    Measure("publish", "Durable publishes, 50 connections, token, idempotency", single_publish, (RTServer, SlowDisk)),
+    Measure(
+        "publish",
+        "Durable publishes, 50 connections, token, idempotency; and what a plain handler answers that stores nothing",
+        single_publish,
+        (RTServer, SlowDisk, PlainTornado),
+    ),
     Measure("batch", "Durable publishes in batches of 50", batch_publish, (RTServer,)),
     Measure("modified", "304 during a fan-out to 10,000 streams", not_modified, (RTServer,)),
     Measure("herd", "10,000 streams come back, 500 events behind, beside 10 events a second", herd, (RTServer,)),

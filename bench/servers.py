@@ -33,6 +33,7 @@ class Server:
 
     name = ""
     load: tuple[str, ...] = ()
+    first_rate = 60.0  # of publishes a second, with which the search for its limit begins
     log = "server.log"
 
     def __init__(self, core: str = SERVER_CORE) -> None:
@@ -172,6 +173,7 @@ class Peer(Server):
     """A small program in Python, as its documentation shows it."""
 
     load = ("stream_target=/stream", "publish_target=/publish", "event_format=%s%s", "ready=event: connected")
+    first_rate = 8.0
 
     def command(self) -> list[str]:
         return [sys.executable, str(ROOT / "bench/peers" / self.program), str(self.port)]

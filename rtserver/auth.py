@@ -162,6 +162,11 @@ class Authenticator:
     async def start(self) -> None:
         await self._keys.start()
 
+    def known(self, token: str, now: float) -> Principal | None:
+        """Return who holds ``token`` if that is remembered and still true at ``now``, in seconds since 1970."""
+        principal = self._verified.get(token)
+        return principal if principal is not None and principal.expires_at > now else None
+
     async def verify(self, token: str) -> Principal:
         """Return who holds ``token``.  Raises `InvalidToken` or `TokenExpired`."""
         principal = self._verified.get(token)

@@ -15,9 +15,11 @@ Durable, then visible: `Hub._show` runs only for what has been committed (P1).
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -49,7 +51,7 @@ from rtserver.session import Session
 from rtserver.sse import Ending
 from rtserver.streams import Streams
 from rtserver.worker import Worker
-from rtserver.writer import Writer
+from rtserver.writer import Outcome, Writer, settle
 
 _encode = msgspec.json.Encoder().encode
 
@@ -124,6 +126,11 @@ class Hub:
             raise _no_session(principal, session_id)
         return session
 
+    def session_at_hand(self, principal: Principal, session_id: str) -> Session | None:
+        """Return the same where memory has it; None says nothing but that it has to be asked for."""
+        session = self.registry.use(session_id)
+        return session if session is not None and _may_use(principal, session) else None
+
     @contextmanager
     def using(self, session: Session) -> Iterator[None]:
         """Keep the session in memory across an await."""
@@ -141,18 +148,29 @@ class Hub:
         Raises `SessionPaused`, `SessionClosed`, `IdempotencyMismatch`, `Overloaded`, `StorageFull`, `StorageFailing`.
         """
         session = await self.session_for(principal, session_id)
-        change = Change(
-            session,
-            Gate.PARTICIPANT if principal.is_participant else Gate.SERVICE,
-            publication.drafts,
-            key=publication.key,
-            size=publication.size,
-        )
-        try:
-            return await self._submit(change)
-        except SessionNotFound:
-            # Deleted by a change that was before this one.
-            raise _no_session(principal, session_id) from None
+        future: asyncio.Future[Sealed] = asyncio.get_running_loop().create_future()
+        self.publish_to(principal, session, publication, partial(settle, future))
+        return await future
+
+    def publish_to(
+        self, principal: Principal, session: Session, publication: Publication, done: Callable[[Outcome], None]
+    ) -> None:
+        """Do the same to a session at hand, without a task: ``done`` is called with what becomes of it.
+
+        Raises `Overloaded`.
+        """
+        gate = Gate.PARTICIPANT if principal.is_participant else Gate.SERVICE
+        change = Change(session, gate, publication.drafts, None, publication.key, publication.size)
+
+        def answered(outcome: Outcome) -> None:
+            session.pins -= 1
+            if isinstance(outcome, SessionNotFound):
+                # Deleted by a change that was before this one.
+                outcome = _no_session(principal, session.session_id)
+            done(outcome)
+
+        self.writer.put(change, answered)
+        session.pins += 1  # until it is answered
 
     async def _submit(self, change: Change) -> Sealed:
         session = change.session

@@ -11,7 +11,6 @@ import functools
 import hashlib
 import random
 import re
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
@@ -154,8 +153,7 @@ def parse_publication(
     return Publication(drafts, _request_key(found, subject, idempotency_key), sum(len(d.data) for d in drafts))
 
 
-@dataclass(frozen=True, slots=True)
-class _Drafter:
+class _Drafter(NamedTuple):
     """Turns entries of a body into drafts; ``at`` in its methods is where in the body the entry stands."""
 
     subject: str

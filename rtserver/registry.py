@@ -48,13 +48,19 @@ class Registry:
         """Return the session if it is in memory."""
         return self._sessions.get(session_id)
 
+    def use(self, session_id: str) -> Session | None:
+        """Return the session if it is in memory, as one that has just been used."""
+        session = self._sessions.get(session_id)
+        if session is not None:
+            session.last_used_at = self._loop.time()
+            self._sessions.move_to_end(session_id)
+        return session
+
     async def get(self, session_id: str) -> Session | None:
         """Return the session, from the store if need be, or None if there is no such session."""
         while True:
-            session = self._sessions.get(session_id)
+            session = self.use(session_id)
             if session is not None:
-                session.last_used_at = self._loop.time()
-                self._sessions.move_to_end(session_id)
                 return session
             arriving = self._arriving.get(session_id)
             if arriving is None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import functools
 import math
 import socket
 from collections.abc import Callable
@@ -394,9 +395,17 @@ class Wire:
 
 
 def _encode_head(line: ResponseStartLine, fields: dict[str, str]) -> bytes:
-    lines = [f"HTTP/1.1 {line.code} {line.reason}"]
-    lines += [f"{name}: {value}" for name, value in fields.items()]
-    text = "\r\n".join(lines)
-    if text.count("\n") != len(fields) or text.count("\r") != len(fields):
+    lines = [_encode_line(f"HTTP/1.1 {line.code}", " ", line.reason)]
+    for name, value in fields.items():
+        lines.append(_encode_line(name, ": ", value))
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+# Answers say the same few lines over and over.
+@functools.lru_cache(1024)
+def _encode_line(name: str, separator: str, value: str) -> bytes:
+    text = f"{name}{separator}{value}"
+    if "\r" in text or "\n" in text:
         raise ValueError("a header field of an answer holds a line break")
-    return f"{text}\r\n\r\n".encode("latin1")
+    return f"{text}\r\n".encode("latin1")

@@ -11,6 +11,7 @@ import copy
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from rtserver.changes import Change, Sealed
 from rtserver.clock import Clock
@@ -27,8 +28,10 @@ MAX_BATCH_DRAFTS = 1000
 MAX_BATCH_BYTES = 4 << 20
 
 Result = Sealed | RequestError
-# A change, who waits for it, and when it came, by the clock of the event loop.
-Waiting = tuple[Change, asyncio.Future[Sealed], float]
+# What becomes of a change; another exception is a defect.
+Outcome = Sealed | Exception
+# A change, whom to tell what became of it, and when it came, by the clock of the event loop.
+Waiting = tuple[Change, Callable[[Outcome], None], float]
 
 
 class Writer:
@@ -62,22 +65,29 @@ class Writer:
     def submit(self, change: Change) -> asyncio.Future[Sealed]:
         """Put a change into the next batch; the future has its outcome, or the `RequestError` that refused it.
 
+        Raises as `put` does.
+        """
+        future: asyncio.Future[Sealed] = asyncio.get_running_loop().create_future()
+        self.put(change, partial(settle, future))
+        return future
+
+    def put(self, change: Change, done: Callable[[Outcome], None]) -> None:
+        """Put a change into the next batch; ``done`` is called with what becomes of it, when that is durable.
+
         Raises `Overloaded` when more than ``max_pending_bytes`` wait for the disk.
         """
         if self.pending_bytes + change.size > self._max_pending_bytes:
             raise Overloaded(f"{self.pending_bytes} bytes wait for the disk; at most {self._max_pending_bytes} may")
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Sealed] = loop.create_future()
-        waiting = change, future, loop.time()
+        waiting = change, done, loop.time()
         self.pending_bytes += change.size
         if self._flight is None and not change.needs_disk:
             # A passing state with nothing ahead of it: there is nothing to wait for.
             self._settle([waiting], self._seal_in_memory([change]))
-            return future
+            return
         self._pending.append(waiting)
         if self._flight is None:
             self._flight = loop.create_task(self._fly())
-        return future
 
     @property
     def shown_until_us(self) -> int:
@@ -171,25 +181,36 @@ class Writer:
         return seal_all(changes, {}, self._clock(), self._clock.latest_us)[1]
 
     def _settle(self, batch: list[Waiting], results: list[Result]) -> None:
-        for (change, future, submitted_at), result in zip(batch, results, strict=True):
+        for (change, done, submitted_at), result in zip(batch, results, strict=True):
             self.pending_bytes -= change.size
-            if isinstance(result, RequestError):
-                if not future.cancelled():
-                    future.set_exception(result)
-                continue
+            outcome: Outcome = result
             try:
-                if result.is_replay:
-                    self._counters.repeats += 1
-                else:
-                    result.submitted_at = submitted_at
-                    self._counters.events += len(result.events)
-                    self._counters.transients += len(result.transients)
-                    self._apply(result)
+                if isinstance(result, Sealed):
+                    self._show(result, submitted_at)
             except Exception as error:
                 # A defect; it must not leave the neighbours without an answer.
                 log.exception("a committed change could not be shown")
-                if not future.cancelled():
-                    future.set_exception(error)
-            else:
-                if not future.cancelled():
-                    future.set_result(result)
+                outcome = error
+            try:
+                done(outcome)
+            except Exception:
+                log.exception("a change could not be answered")
+
+    def _show(self, sealed: Sealed, submitted_at: float) -> None:
+        if sealed.is_replay:
+            self._counters.repeats += 1
+            return
+        sealed.submitted_at = submitted_at
+        self._counters.events += len(sealed.events)
+        self._counters.transients += len(sealed.transients)
+        self._apply(sealed)
+
+
+def settle(future: asyncio.Future[Sealed], outcome: Outcome) -> None:
+    """Give a future what became of its change, if somebody still waits."""
+    if future.cancelled():
+        return
+    if isinstance(outcome, Sealed):
+        future.set_result(outcome)
+    else:
+        future.set_exception(outcome)

@@ -24,6 +24,15 @@ from rtserver.session import Session
 # Above this, text hardly shrinks further and each level doubles the time.
 GZIP_LEVEL = 5
 
+# What every answer says.  It may be one with a body, which is gzipped for some.
+COMMON = {
+    "Server": "rtserver",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Vary": "Accept-Encoding",
+}
+PERSONAL = COMMON | {"Vary": "Accept-Encoding, Authorization, Cookie"}
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -51,19 +60,10 @@ class AnsweringHandler(Exchange):
         return self.api.config
 
     def default_headers(self) -> Headers:
-        # Every answer may be one with a body, which is gzipped for some.
-        vary = "Accept-Encoding, Authorization, Cookie" if self.needs_token else "Accept-Encoding"
-        headers = Headers(
-            {
-                "Server": "rtserver",
-                "X-Content-Type-Options": "nosniff",
-                "Cache-Control": "no-store",
-                "Vary": vary,
-            }
-        )
+        headers = Headers(PERSONAL if self.needs_token else COMMON)
         if self.config.cors_origins:
             found = self.cors_headers()
-            headers |= found | {"Vary": f"{found['Vary']}, {vary}"}
+            headers |= found | {"Vary": f"{found['Vary']}, {headers['Vary']}"}
         return headers
 
     def cors_headers(self) -> dict[str, str]:
@@ -89,7 +89,8 @@ class AnsweringHandler(Exchange):
 
     def send(self, body: bytes) -> None:
         """End with a body, gzipped if that is worth it and wanted."""
-        if len(body) > self.config.gzip_min_bytes and accepts_gzip(self.request.headers.get("Accept-Encoding", "")):
+        accepted = self.request.headers.get("Accept-Encoding")
+        if accepted and len(body) > self.config.gzip_min_bytes and accepts_gzip(accepted):
             self.set_header("Content-Encoding", "gzip")
             body = _gzipped(body)
         self.end(body)

@@ -22,6 +22,10 @@ from rtserver.hub import Hub
 from rtserver.limits import Limiter
 from rtserver.tickets import Tickets
 
+# Paths are few and asked for again: so many are remembered, up to so long (P4).
+MAX_KNOWN_PATHS = 10_000
+MAX_KNOWN_BYTES = 512
+
 
 class Handler(Protocol):
     """What makes the delegate of one request; see `rtserver.handlers.exchange`."""
@@ -44,6 +48,7 @@ class Api(HTTPServerConnectionDelegate):
         self.address_limiter = Limiter(config.rate_limit)
         # One pattern for all: which of its groups matched says which route it is.
         self._pattern = re.compile("|".join(f"({path})" for path, _ in routes))
+        self._known: dict[str, tuple[Handler, tuple[str, ...]]] = {}
         self._handlers: dict[int, tuple[Handler, int]] = {}
         group = 1
         for path, make in routes:
@@ -56,13 +61,23 @@ class Api(HTTPServerConnectionDelegate):
 
     def handler(self, connection: HTTPConnection, path: str) -> HTTPMessageDelegate:
         """Return a new handler for a request to ``path``."""
+        make, path_args = self._known.get(path) or self._find(path)
+        return make(self, connection, path_args)
+
+    def _find(self, path: str) -> tuple[Handler, tuple[str, ...]]:
+        """Return what makes the handler, and the variable parts of the path, decoded."""
         match = self._pattern.fullmatch(path)
         assert match is not None and match.lastindex is not None, "the last route takes everything"
         # The outer group is closed last.
         make, count = self._handlers[match.lastindex]
         parts = match.groups()[match.lastindex : match.lastindex + count]
         # What is not UTF-8 becomes a name that nothing has, so that the checks keep their order.
-        return make(self, connection, tuple(unquote(part, errors="replace") if "%" in part else part for part in parts))
+        found = make, tuple(unquote(part, errors="replace") if "%" in part else part for part in parts)
+        if len(path) <= MAX_KNOWN_BYTES:
+            if len(self._known) >= MAX_KNOWN_PATHS:
+                self._known.clear()
+            self._known[path] = found
+        return found
 
 
 class _Incoming(HTTPMessageDelegate):

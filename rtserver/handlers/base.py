@@ -43,6 +43,7 @@ class BaseHandler(AnsweringHandler):
     principal: Principal
 
     def begin(self) -> None:
+        self._query: Query | None = None
         self._is_by_cookie = False
         self._has_begun = False  # whether the request is answered after its body has been read
         self._refusal: RequestError | None = None
@@ -65,7 +66,7 @@ class BaseHandler(AnsweringHandler):
         if self.request.method not in self.allowed_methods():
             raise self.method_not_allowed()
         if self.needs_token:
-            self.principal = await self._identify()
+            self.principal = self._known_principal() or await self._identify()
             if self.principal.is_participant:
                 self._limit(self.limiter(), self.principal.subject)
         if self._is_by_cookie and self.request.method not in credentials.SAFE_METHODS:
@@ -82,6 +83,13 @@ class BaseHandler(AnsweringHandler):
     def method_not_allowed(self) -> MethodNotAllowed:
         allowed = ", ".join([*self.allowed_methods(), "OPTIONS"])
         return MethodNotAllowed(f"{self.request.method} is not allowed here; allowed: {allowed}", allowed)
+
+    def _known_principal(self) -> Principal | None:
+        """Return who holds the token, where that is remembered: nothing has to be awaited then."""
+        authorization = self.request.headers.get("Authorization")
+        if authorization is None or not authorization.startswith("Bearer "):
+            return None
+        return self.api.auth.known(authorization[7:], time.time())
 
     async def authenticate(self) -> Principal:
         """Return who asks (DESIGN 4.1).  Raises `Unauthorized` and its kin."""
@@ -144,9 +152,11 @@ class BaseHandler(AnsweringHandler):
 
     # Reading
 
-    @functools.cached_property
+    @property
     def query(self) -> Query:
-        return Query(self.request)
+        if self._query is None:
+            self._query = Query(self.request)
+        return self._query
 
     def data_received(self, chunk: bytes) -> None:
         self._body.take(chunk)
@@ -172,9 +182,10 @@ class BaseHandler(AnsweringHandler):
         self.send(problem.problem_body(refusal, self.config.base_path, self.request.path))
 
     def on_finish(self) -> None:
-        counters = self.hub.counters
-        counters.answered[self.get_status()] += 1
-        counters.request_seconds.observe(time.monotonic() - self.request.begun_at)
+        counters = self.api.hub.counters
+        counters.answered[self._status] += 1
+        seconds = time.monotonic() - self.request.begun_at
+        counters.request_seconds.observe(seconds)
         counters.request_bytes += self._body.received
         counters.answer_bytes += self.answered_bytes
         if access_log.isEnabledFor(logging.INFO):
@@ -182,7 +193,7 @@ class BaseHandler(AnsweringHandler):
             access_log.info(
                 "%s %s %s %.1fms %s",
                 *(self.request.method, self.request.path, self.get_status()),
-                *((time.monotonic() - self.request.begun_at) * 1000, self.request.remote_ip),
+                *(seconds * 1000, self.request.remote_ip),
             )
 
 
@@ -207,7 +218,8 @@ class SessionHandler(BaseHandler):
         return self.path_args[0]
 
     async def authorize(self) -> None:
-        await self.session()
+        if self.hub.session_at_hand(self.principal, self.session_id) is None:
+            await self.session()
 
     async def session(self) -> Session:
         """Return the session, for use until the next await; it may leave memory then."""

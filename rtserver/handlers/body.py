@@ -25,6 +25,9 @@ class RequestBody:
     def __init__(self, headers: HTTPHeaders, limit: int) -> None:
         self._headers = headers
         self._limit = limit
+        length = headers.get("Content-Length", "")
+        self._announced_bytes = int(length) if length.isascii() and length.isdigit() else 0
+        self._encoding = headers.get("Content-Encoding", "").strip().lower() or "identity"
         self._chunks: list[bytes] = []
         self.received = 0
         self.is_refused = False
@@ -58,17 +61,8 @@ class RequestBody:
         """Return all of it, inflated.  Raises `TooLarge` and `Malformed`."""
         if self.received > self._limit:
             raise TooLarge(f"the body has more than {self._limit} bytes; at most {self._limit} are allowed")
-        body = b"".join(self._chunks)
+        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         return inflate(body, self._encoding, self._limit) if self._encoding != "identity" else body
-
-    @property
-    def _announced_bytes(self) -> int:
-        length = self._headers.get("Content-Length", "")
-        return int(length) if length.isascii() and length.isdigit() else 0
-
-    @property
-    def _encoding(self) -> str:
-        return self._headers.get("Content-Encoding", "identity").strip().lower() or "identity"
 
 
 def inflate(body: bytes, encoding: str, limit: int) -> bytes:

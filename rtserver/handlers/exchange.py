@@ -12,11 +12,12 @@ Knows nothing of tokens, sessions or JSON.
 from __future__ import annotations
 
 import asyncio
+import enum
 import functools
 import logging
 import time
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from http.client import responses
 from typing import Any, cast
 
@@ -68,8 +69,20 @@ class Request:
         self.protocol: str = context.protocol
 
 
+class Later(enum.Enum):
+    """What a method returns that has asked somebody who will call back: the answer comes then."""
+
+    LATER = "later"
+
+
+LATER = Later.LATER
+
+
 class Exchange(HTTPMessageDelegate):
-    """One request.  Subclasses define a method for each HTTP method they allow: ``get``, ``post``, ..."""
+    """One request.  Subclasses define a method for each HTTP method they allow: ``get``, ``post``, ...
+
+    A method answers and returns None, or is a coroutine, or returns `LATER` and calls `end` or `fail` when it can.
+    """
 
     def __init__(self, connection: HTTPConnection, path_args: tuple[str, ...]) -> None:
         """``path_args`` are the variable parts of the path, decoded."""
@@ -116,14 +129,25 @@ class Exchange(HTTPMessageDelegate):
         self.request = Request(self._connection, request_line, headers)
         self._headers = self.default_headers()
         self.begin()
-        self._task = start(self._run(self.prepare))
+        self._task = start(self._prepare())
         return self._task
 
     def finish(self) -> None:
         if not self.is_answered:
             # While the connection reads, it says itself that the client has gone.
             self._connection.set_close_callback(self.on_connection_close)  # type: ignore[attr-defined]
-            self._task = start(self._run(self._call))
+            try:
+                refusal = self.refusal()
+                if refusal is not None:
+                    raise refusal
+                answering = getattr(self, self.request.method.lower())(*self.path_args)
+            except Exception as error:
+                self.fail(error)
+                return
+            if answering is None:
+                self._end_if_open()
+            elif answering is not LATER:
+                self._task = start(self._wait_for(answering))
 
     # Answering
 
@@ -166,26 +190,30 @@ class Exchange(HTTPMessageDelegate):
         self.on_finish()
         return self._connection
 
-    async def _call(self) -> None:
-        refusal = self.refusal()
-        if refusal is not None:
-            raise refusal
-        result = getattr(self, self.request.method.lower())(*self.path_args)
-        if result is not None:
-            await result
+    def fail(self, error: Exception) -> None:
+        """Answer with what went wrong, unless there is an answer already."""
+        if self.is_answered:
+            log.error("%s %s failed after its answer", self.request.method, self.request.path, exc_info=error)
+            return
+        self._headers, self._status = self.default_headers(), 500
+        self.write_error(error)
+
+    def _end_if_open(self) -> None:
         if not self.is_answered:
             self.end()
 
-    async def _run(self, part: Callable[[], Awaitable[None]]) -> None:
-        """Run one part; whatever it raises is the answer."""
+    async def _prepare(self) -> None:
         try:
-            await part()
+            await self.prepare()
         except Exception as error:
-            if self.is_answered:
-                log.error("%s %s failed after its answer", self.request.method, self.request.path, exc_info=error)
-                return
-            self._headers, self._status = self.default_headers(), 500
-            self.write_error(error)
+            self.fail(error)
+
+    async def _wait_for(self, answering: Awaitable[None]) -> None:
+        try:
+            await answering
+            self._end_if_open()
+        except Exception as error:
+            self.fail(error)
 
 
 def start(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:

@@ -78,8 +78,8 @@ DEFECTS = (
         "P2",
         "drop sessions that a request still holds",
         "hub.py",
-        "        session.pins += 1\n",
-        "        session.pins += 0\n",
+        "session.pins += 1  # until",
+        "session.pins += 0  # until",
         "test_bounds.py::test_a_session_whose_publish_is_on_its_way_to_the_disk_stays_in_memory",
     ),
     Defect(
