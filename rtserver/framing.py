@@ -26,6 +26,7 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _START_LINE = re.compile(rb"(%b) ([!-~\x80-\xff]+) (HTTP/1\.[01])" % _TOKEN)
 # RFC 9112 section 5: no space before the colon, no line that goes on; RFC 9110 section 5.5: no control characters.
 _BEGINNING = re.compile(rb"%b (/[!->@-~\x80-\xff]{0,200})" % _TOKEN)
+_BEGINS = re.compile(rb"[\r\n]|%b" % _TOKEN)
 _FIELDS = re.compile(rb"(?:%b:[\t -~\x80-\xff]*\r\n)*" % _TOKEN)
 _HOST = re.compile(r"[A-Za-z0-9.\-_~%!$&'()*+;=:\[\]]*")
 _LENGTH = re.compile(r"[0-9]{1,100}")
@@ -93,15 +94,23 @@ def find_head(buffer: bytes) -> int:
     end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
     if end >= 0:
         return end + 4
-    first = buffer.find(b"\r\n", 0, MAX_HEAD_BYTES)
-    if first > MAX_TARGET_BYTES or (first < 0 and len(buffer) > MAX_TARGET_BYTES):
-        raise _too_long()
+    # What is refused here is refused in `parse_head` too, in the same order: how a head was cut must not matter.
+    if len(buffer) > MAX_TARGET_BYTES:
+        _check_target_length(buffer[:MAX_HEAD_BYTES])
+    # Who ends lines with LF alone would wait for an answer until the time is over.
+    if buffer.find(b"\n\n", 0, MAX_HEAD_BYTES) >= 0 or not _BEGINS.match(buffer):
+        raise Malformed("this is not the head of an HTTP/1.1 request")
     if len(buffer) >= MAX_HEAD_BYTES:
         raise HeadTooLarge(f"the head of the request has more than {MAX_HEAD_BYTES} bytes; send fewer or smaller ones")
-    # Who ends lines with LF alone would wait for an answer until the time is over.
-    if b"\n\n" in buffer or not (buffer[0] in b"\r\n" or chr(buffer[0]).isalpha()):
-        raise Malformed("this is not the head of an HTTP/1.1 request")
     return 0
+
+
+def _check_target_length(head: bytes) -> None:
+    """Look at what stands between the first two spaces of the first line, whether that has come whole or not."""
+    line, *_ = head.split(b"\n", 1)
+    target = line.split(b" ", 2)[1:2]
+    if target and len(target[0].rstrip(b"\r")) > MAX_TARGET_BYTES:
+        raise AddressTooLong(f"the address of the request has more than {MAX_TARGET_BYTES} bytes")
 
 
 def path_of(buffer: bytes) -> str:
@@ -112,12 +121,12 @@ def path_of(buffer: bytes) -> str:
 
 def parse_head(head: bytes) -> Head:
     """Read a whole head, its empty line included.  Raises `Malformed`, `AddressTooLong` and `HeadTooLarge`."""
+    if len(head) > MAX_TARGET_BYTES:
+        _check_target_length(head)
     line, _, rest = head.partition(b"\r\n")
     start = _START_LINE.fullmatch(line)
     if start is None:
         raise Malformed("the first line of the request is not: method, one space, address, one space, HTTP/1.1")
-    if len(start[2]) > MAX_TARGET_BYTES:
-        raise _too_long()
     if not _FIELDS.fullmatch(rest, 0, len(rest) - 2):
         raise Malformed("a header field is malformed: it must be a name, a colon and a value, on one line")
     lines = rest[:-4].decode("latin1").split("\r\n") if len(rest) > 2 else []
@@ -137,10 +146,6 @@ def parse_head(head: bytes) -> Head:
         "keep-alive" in connection if is_old else "close" not in connection,
         not is_old and fields.get("Expect", "").lower() == "100-continue",
     )
-
-
-def _too_long() -> AddressTooLong:
-    return AddressTooLong(f"the address of the request has more than {MAX_TARGET_BYTES} bytes")
 
 
 def _check_host(fields: Fields, target: str, version: str) -> str:
