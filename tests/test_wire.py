@@ -3,111 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 import pytest
-from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate, ResponseStartLine
+from tornado.httputil import ResponseStartLine
 
 from rtserver import wire as module
 from rtserver.handlers.exchange import Headers
-from rtserver.handlers.problem import refuse
-from rtserver.wire import Connection, State, Timeouts, Wire
-
-
-class Transport(asyncio.Transport):
-    """A transport that keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.is_closed = self.is_half_closed = self.is_paused = False
-
-    def write(self, data):
-        assert not self.is_closed and not self.is_half_closed
-        self.written += data
-
-    def get_extra_info(self, name, default=None):
-        return ("127.0.0.1", 1) if name == "peername" else default
-
-    def is_closing(self):
-        return self.is_closed
-
-    def close(self):
-        self.is_closed = True
-
-    abort = close
-
-    def can_write_eof(self):
-        return True
-
-    def write_eof(self):
-        self.is_half_closed = True
-
-    def pause_reading(self):
-        self.is_paused = True
-
-    def resume_reading(self):
-        self.is_paused = False
-
-
-class Echo(HTTPMessageDelegate):
-    """Answers with what was asked; ``/later`` when it is told to, ``/early`` before the body."""
-
-    def __init__(self, app, connection):
-        self.app, self.connection, self.body, self.is_gone = app, connection, b"", False
-
-    def headers_received(self, start_line, headers):
-        self.line, self.headers = start_line, headers
-        self.connection.set_close_callback(self.on_connection_close)
-        if start_line.path == "/early":
-            self.answer()
-
-    def data_received(self, chunk):
-        self.body += chunk
-
-    def finish(self):
-        self.app.asked.append(self)
-        if self.line.path != "/later":
-            self.answer()
-
-    def answer(self):
-        body = json.dumps([self.line.method, self.line.path, self.body.decode()]).encode()
-        headers = Headers({"Content-Length": str(len(body))})
-        self.connection.write_headers(ResponseStartLine("HTTP/1.1", 200, "OK"), headers, body)
-        self.connection.finish()
-
-    def on_connection_close(self):
-        self.is_gone = True
-
-
-class App(HTTPServerConnectionDelegate):
-    def __init__(self):
-        self.asked: list[Echo] = []
-
-    def start_request(self, server_conn, request_conn):
-        return Echo(self, request_conn)
-
-
-class Line:
-    """One connection to an echoing server."""
-
-    def __init__(self):
-        self.app = App()
-        self.wire = Wire(self.app, lambda error, path: refuse("", error, path), Timeouts())
-        self.connection = Connection(self.wire)
-        self.transport = Transport()
-        self.connection.connection_made(self.transport)
-
-    def answers(self):
-        """Return what has come: for each answer its status, or what was echoed."""
-        found, rest = [], self.transport.written
-        while rest:
-            head, _, rest = rest.partition(b"\r\n\r\n")
-            status = int(head.split()[1])
-            length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if b"Content-Length" in line), 0)
-            body, rest = rest[:length], rest[length:]
-            found.append(json.loads(body) if status == 200 else status)
-        return found
+from rtserver.wire import State, Timeouts
+from tests.echo import Line
 
 
 @pytest.fixture
