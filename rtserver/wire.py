@@ -120,7 +120,8 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
             return
         if not self._buffer:
-            if self.state is State.HEAD:
+            # Empty lines are no beginning: else one now and then would keep a connection open for ever.
+            if self.state is State.HEAD and (data[0] not in b"\r\n" or data.strip(b"\r\n")):
                 self._expect(self._server.timeouts.head)
             self._buffer = data
         else:

@@ -161,3 +161,13 @@ async def test_a_line_break_in_a_header_of_an_answer_is_never_sent(line):
     with pytest.raises(ValueError, match="line break"):
         line.connection.write_headers(ResponseStartLine("HTTP/1.1", 200, "OK"), Headers({"X": "a\r\nSet-Cookie: b"}))
     assert line.transport.written == b""
+async def test_empty_lines_now_and_then_keep_no_connection_open(line):
+    """P4."""
+    for _ in range(round(Timeouts().head)):
+        line.connection.data_received(b"\r\n")
+        later(line, 1)
+    assert not line.transport.is_closed
+    later(line, module.SWEEP_SECONDS)
+    assert line.transport.is_closed
+
+
