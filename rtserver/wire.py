@@ -308,6 +308,9 @@ class Connection(asyncio.Protocol):
         self._delegate = self._on_close = self._head = None
         return transport
 
+        if transport is not None:
+            # Of a transport that is not read nobody hears that the client has gone.
+            transport.resume_reading()
     # Ending
 
     def close_if_idle(self) -> None:

@@ -81,6 +81,37 @@ async def test_a_client_that_sends_far_ahead_is_left_waiting(line):
     assert line.transport.is_paused
 
 
+async def test_a_client_that_sends_and_does_not_read_is_left_waiting(line):
+    """P4: between two requests, too."""
+    line.connection.pause_writing()
+    line.connection.data_received(get() * (module.MAX_AHEAD_BYTES // len(get()) + 1))
+    assert line.transport.is_paused and line.answers() == []
+
+    line.connection.resume_writing()
+    while line.transport.is_paused:
+        await asyncio.sleep(0)
+    assert len(line.connection._buffer) <= module.MAX_AHEAD_BYTES
+
+
+async def test_a_flood_of_requests_is_read_only_as_fast_as_it_is_answered(line):
+    """P4: each answer lets some more be read, and what waits must not grow by that."""
+    flood = get("/later") * (2 * module.MAX_AHEAD_BYTES // len(get("/later")))
+    line.connection.data_received(flood)
+    assert line.transport.is_paused
+    while line.transport.is_paused:
+        assert len(line.connection._buffer) + len(get("/later")) > module.MAX_AHEAD_BYTES
+        line.app.asked[-1].answer()
+    assert len(line.connection._buffer) <= module.MAX_AHEAD_BYTES
+
+
+async def test_a_stream_whose_client_has_sent_far_ahead_still_sees_it_leave(line):
+    """A transport that is not read never says that the client has gone."""
+    line.connection.data_received(get("/later") + b"x" * 2 * module.MAX_AHEAD_BYTES)
+    assert line.transport.is_paused
+    assert line.connection.hand_over() is line.transport
+    assert not line.transport.is_paused
+
+
 async def test_many_requests_in_one_read_let_others_have_their_turn(line):
     count = module.MAX_AT_ONCE * 3
     line.connection.data_received(get() * count)
