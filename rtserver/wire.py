@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol):
         else:
             self._buffer += data
         self._advance()
-        if len(self._buffer) > MAX_AHEAD_BYTES and self.state in (State.PREPARING, State.ANSWERING):
+        if len(self._buffer) > MAX_AHEAD_BYTES and self.state is not State.GONE:
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
@@ -286,7 +286,9 @@ class Connection(asyncio.Protocol):
         self.state = State.HEAD
         if not self._is_unread:
             self._expect(self._server.timeouts.head if self._buffer else self._server.timeouts.idle)
-        self._transport.resume_reading()
+        if len(self._buffer) <= MAX_AHEAD_BYTES:
+            # Not before: with every answer a whole read would be added to what waits already.
+            self._transport.resume_reading()
         self._advance()
 
     @property
@@ -306,11 +308,11 @@ class Connection(asyncio.Protocol):
         self._server.connections.pop(self, None)
         self.state = State.GONE
         self._delegate = self._on_close = self._head = None
-        return transport
-
         if transport is not None:
             # Of a transport that is not read nobody hears that the client has gone.
             transport.resume_reading()
+        return transport
+
     # Ending
 
     def close_if_idle(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from itertools import pairwise
 
 import pytest
@@ -81,16 +82,21 @@ async def test_an_entry_that_comes_byte_by_byte_has_the_same_outcome(name):
     assert outcome(entry, [*range(len(entry.sent))]) == expected(entry)
 
 
-async def exchange(port: int, entry: Entry) -> bytes:
+async def exchange(port: int, entry: Entry, wire: str = "fast") -> bytes:
     """Send an entry over a socket and return all that comes until the server closes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(entry.sent)
-        if entry.end is End.WAITS:
-            writer.write_eof()
-        return await asyncio.wait_for(reader.read(), 10)
-    finally:
-        writer.close()
+    loop, written = asyncio.get_running_loop(), b""
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.setblocking(False)
+        try:
+            await loop.sock_sendall(client, entry.sent)
+            if entry.end is End.WAITS:
+                client.shutdown(socket.SHUT_WR)
+            while data := await asyncio.wait_for(loop.sock_recv(client, 1 << 16), 10):
+                written += data
+        except ConnectionError:
+            # Tornado resets the connection where something is left that it has not read.
+            assert wire == "tornado"
+    return written
 
 
 async def test_over_a_socket_every_entry_has_its_outcome_and_the_connection_ends(subtests):
@@ -145,7 +151,7 @@ async def test_the_application_sees_as_many_requests_on_either_wire(start_server
     """P7: every refusal is a 4xx, and who comes next is served."""
     api = await start_server()
     for name, entry in CORPUS.items():
-        statuses = [status for status in statuses_in(await exchange(api.port, entry)) if status != 100]
+        statuses = [status for status in statuses_in(await exchange(api.port, entry, wire)) if status != 100]
         count = len(entry.asked) + (entry.end is End.GOES_ON)
         expected = [404] * count + ([entry.end] if isinstance(entry.end, int) else [])
         if name in ANSWERED_AT_ONCE:

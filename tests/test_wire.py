@@ -177,6 +177,16 @@ async def test_what_does_not_come_in_time_ends_the_connection(line, begun, secon
     assert line.transport.is_closed or line.transport.is_half_closed
 
 
+async def test_empty_lines_now_and_then_keep_no_connection_open(line):
+    """P4."""
+    for _ in range(round(Timeouts().head)):
+        line.connection.data_received(b"\r\n")
+        later(line, 1)
+    assert not line.transport.is_closed
+    later(line, module.SWEEP_SECONDS)
+    assert line.transport.is_closed
+
+
 async def test_an_idle_connection_ends_and_a_waiting_request_does_not(line):
     line.connection.data_received(get())
     line.connection.data_received(get("/later"))
@@ -192,13 +202,3 @@ async def test_a_line_break_in_a_header_of_an_answer_is_never_sent(line):
     with pytest.raises(ValueError, match="line break"):
         line.connection.write_headers(ResponseStartLine("HTTP/1.1", 200, "OK"), Headers({"X": "a\r\nSet-Cookie: b"}))
     assert line.transport.written == b""
-async def test_empty_lines_now_and_then_keep_no_connection_open(line):
-    """P4."""
-    for _ in range(round(Timeouts().head)):
-        line.connection.data_received(b"\r\n")
-        later(line, 1)
-    assert not line.transport.is_closed
-    later(line, module.SWEEP_SECONDS)
-    assert line.transport.is_closed
-
-
