@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "rtserver"
 # A module may import what stands in a line above its own, and nothing beside or below it.
 LEVELS = (
     "rtserver",
-    "errors interval",
+    "errors interval turns",
     "framing problems",
     "wire",
     "clock conditional config counters cursor deflate limits schema timers timestamps worker",
