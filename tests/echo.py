@@ -121,9 +121,9 @@ def answers_in(written: bytes, methods: list[str] | None = None) -> list[Any]:
 class Line:
     """One connection to an echoing server."""
 
-    def __init__(self):
+    def __init__(self, wire: Wire | None = None):
         self.app = App()
-        self.wire = wire_of(self.app)
+        self.wire = wire or wire_of(self.app)
         self.connection = Connection(self.wire)
         self.transport = Transport()
         self.connection.connection_made(self.transport)

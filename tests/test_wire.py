@@ -10,6 +10,7 @@ from tornado.httputil import ResponseStartLine
 from rtserver import wire as module
 from rtserver.handlers.exchange import Headers
 from rtserver.wire import State, Timeouts
+from tests.conftest import until
 from tests.echo import Line
 
 
@@ -185,6 +186,18 @@ async def test_empty_lines_now_and_then_keep_no_connection_open(line):
     assert not line.transport.is_closed
     later(line, module.SWEEP_SECONDS)
     assert line.transport.is_closed
+
+
+async def test_of_many_that_are_late_some_are_ended_at_a_time(line):
+    """P4: a wave of thousands must not hold up everybody else."""
+    others = [Line(line.wire) for _ in range(3 * module.EXPIRIES_AT_ONCE)]
+    for each in others:
+        each.connection.deadline = 0
+    line.wire._sweep()
+    line.wire._sweep()
+    assert sum(each.transport.is_closed for each in others) == module.EXPIRIES_AT_ONCE
+    await until(lambda: all(each.transport.is_closed for each in others))
+    assert not line.transport.is_closed
 
 
 async def test_an_idle_connection_ends_and_a_waiting_request_does_not(line):
