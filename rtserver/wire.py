@@ -17,6 +17,7 @@ import asyncio
 import enum
 import math
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -326,7 +327,11 @@ class Connection(asyncio.Protocol):
 
     def expire(self) -> None:
         """The deadline has passed."""
-        if self.state is State.LINGERING or self._is_unread:
+        if self.state is State.LINGERING and not self._transport.is_closing() and not self._transport.can_write_eof():
+            # TLS says that it ends by closing.
+            self._transport.close()
+            self._expect(LINGER_SECONDS)
+        elif self.state is State.LINGERING or self._is_unread:
             self._transport.abort()
         elif self.state is State.HEAD and not self._buffer:
             self._transport.close()
@@ -348,10 +353,8 @@ class Connection(asyncio.Protocol):
         self._is_unread = False
         if self._transport.can_write_eof():
             self._transport.write_eof()
-            self._transport.resume_reading()
-            self._expect(LINGER_SECONDS)
-        else:
-            self._transport.close()
+        self._transport.resume_reading()
+        self._expect(LINGER_SECONDS)
 
     def _expect(self, seconds: float) -> None:
         # The time is that of the last sweep: it costs nothing, and is too early by one sweep at most.
@@ -361,7 +364,15 @@ class Connection(asyncio.Protocol):
 class Wire:
     """The server of the connections: `start`, `stop`, then `close`."""
 
-    def __init__(self, delegate: HTTPServerConnectionDelegate, refuse: Refuse, timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        delegate: HTTPServerConnectionDelegate,
+        refuse: Refuse,
+        timeouts: Timeouts,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        """With a ``context`` the connections speak TLS."""
+        self._context = context
         self.delegate = delegate
         self.refuse = refuse
         self.timeouts = timeouts
@@ -375,7 +386,16 @@ class Wire:
 
     async def start(self, listeners: list[socket.socket], backlog: int) -> None:
         for listener in listeners:
-            server = await self._loop.create_server(lambda: Connection(self), sock=listener, backlog=ACCEPTS_PER_TURN)
+            # The head's time is the handshake's, too: until that is over there is no `Connection`.
+            times = (self.timeouts.head, LINGER_SECONDS) if self._context else (None, None)
+            server = await self._loop.create_server(
+                lambda: Connection(self),
+                sock=listener,
+                backlog=ACCEPTS_PER_TURN,
+                ssl=self._context,
+                ssl_handshake_timeout=times[0],
+                ssl_shutdown_timeout=times[1],
+            )
             listener.listen(backlog)
             self._servers.append(server)
 

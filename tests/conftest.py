@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ class Api:
         self.core = server._core
         self.port = int(server.url.rsplit(":", 1)[1].split("/")[0])
         self._secret = read_secret(Path(server.config.data_dir))
+        certificate = server.config.tls_cert
+        self._context = ssl.create_default_context(cafile=certificate) if certificate else None
 
     @property
     def connections(self) -> int:
@@ -57,7 +60,7 @@ class Api:
         """Send one request to ``/api`` + ``path``; ``body`` is bytes, or anything for JSON."""
         encoded = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         target = path if path.startswith("/healthz") else f"/api{path}"
-        send = connection.request if connection else lambda *args: request(self.port, *args)
+        send = connection.request if connection else lambda *args: request(self.port, *args, self._context)
         return await send(method, target, self.headers(who) | (headers or {}), encoded)
 
     async def get(self, path: str, **options: Any) -> Response:
@@ -95,7 +98,7 @@ class Api:
         receive_buffer: int | None = None,
     ) -> SseStream:
         target = f"/api/sessions/{session_id}/events" + (f"?{query}" if query else "")
-        return SseStream(self.port, target, self.headers(who) | (headers or {}), receive_buffer)
+        return SseStream(self.port, target, self.headers(who) | (headers or {}), receive_buffer, self._context)
 
     async def poll(self, query: str = "", *, session_id: str = "s", who: str = "alice", **options: Any) -> Response:
         return await self.get(f"/sessions/{session_id}/updates" + (f"?{query}" if query else ""), who=who, **options)
