@@ -84,6 +84,7 @@ SOUND = {
     "a GET with a body": (get("/a", "Content-Length: 3") + b"abc", _asked(("GET", "/a", "abc"))),
     "a GET with chunks": (get("/a", "Transfer-Encoding: chunked") + CHUNKS, _asked(("GET", "/a", "abc"))),
     "a DELETE with a body": (head("DELETE /d HTTP/1.1", "Content-Length: 1") + b"x", _asked(("DELETE", "/d", "x"))),
+    "what the server can": (head("OPTIONS * HTTP/1.1"), _asked(("OPTIONS", "*", ""))),
     "a method that nobody has": (head("PROPFIND /a HTTP/1.1"), _asked(("PROPFIND", "/a", ""))),
     "a method that begins with a digit": (head("1GET /a HTTP/1.1"), _asked(("1GET", "/a", ""))),
     "a length": (post("Content-Length: 3"), POST_ABC),

@@ -66,6 +66,26 @@ _ROWS = (
      "self.request.connection.set_max_body_size(self._body.transfer_limit)",
      "self.request.connection.set_max_body_size(1 << 62)",
      "test_contract_bodies.py::test_of_a_request_that_is_refused_so_much_is_read_and_no_more"),
+    # Nobody holds up everybody else
+    ("end all that are late at once", "wire.py",
+     "batch, self._late = self._late[:EXPIRIES_AT_ONCE], self._late[EXPIRIES_AT_ONCE:]",
+     "batch, self._late = self._late, []",
+     WIRE + "test_of_many_that_are_late_some_are_ended_at_a_time"),
+    ("deal with everything in one turn", "turns.py", "poll(timeout, MAX_EVENTS)", "poll(timeout)",
+     "test_turns.py::test_of_many_that_are_ready_so_many_are_told_at_once_and_all_in_turn"),
+    # TLS
+    ("write past the encryption", "sink.py",
+     'if transport.get_extra_info("sslcontext") is None:', "if True:", "test_tls.py::test_every_tier_works"),
+    ("speak old versions of TLS", "tls.py",
+     "context.minimum_version = ssl.TLSVersion.TLSv1_2", 'context.minimum_version = ssl.TLSVersion.TLSv1\n'
+     '    context.set_ciphers("ALL:@SECLEVEL=0")',
+     "test_tls.py::test_versions_from_1_2_on_are_spoken"),
+    ("keep large buffers for TLS", "tls.py", "BUFFER_BYTES = 16 << 10", "BUFFER_BYTES = 256 << 10",
+     "test_tls.py::test_an_idle_connection_costs_little_memory"),
+    ("close with TLS before the answer has been read", "wire.py",
+     "        self._transport.resume_reading()\n        self._expect(LINGER_SECONDS)\n",
+     "        self._transport.close()\n        self._expect(LINGER_SECONDS)\n",
+     "test_tls.py::test_an_answer_before_the_body_has_been_read_arrives"),
 )  # fmt: skip
 
 WIRE_DEFECTS = tuple(Defect("wire", *row) for row in _ROWS)
