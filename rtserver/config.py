@@ -91,7 +91,8 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             "wire",
             "fast",
             "text",
-            "what reads HTTP: fast is this server's own; tornado is Tornado's HTTPServer, several times slower",
+            "what reads HTTP: fast is this server's own; tornado is Tornado's HTTPServer, several times slower "
+            "and less strict",
             choices=("fast", "tornado"),
         ),
     ),
