@@ -140,6 +140,7 @@ class Server:
         self.config = config
         self._clock = clock
         self.url = ""  # where it listens, once it does
+        self.tls: ssl.SSLContext | None = None
 
     @property
     def hub(self) -> Hub:
@@ -151,7 +152,8 @@ class Server:
         sockets: list[socket.socket] = []
         try:
             # First, so that an address that is taken, or a key that is not there, leaves the database alone.
-            context = self._tls_context()
+            if self.config.tls_cert:
+                self.tls = tls.make_context(Path(self.config.tls_cert), Path(self.config.tls_key))
             sockets = self._bind()
             authenticator = await self._authenticator()
             database = self._directory.database
@@ -178,9 +180,9 @@ class Server:
         tune_garbage_collection()
         self.api = Api(routes(self.config.base_path), self.hub, authenticator, self.config)
         if self.config.wire == "fast":
-            self._wire = Wire(self.api, partial(refuse, self.config.base_path), TIMEOUTS, context)
+            self._wire = Wire(self.api, partial(refuse, self.config.base_path), TIMEOUTS, self.tls)
         else:
-            self._wire = TornadoWire(self.api, TIMEOUTS, context)
+            self._wire = TornadoWire(self.api, TIMEOUTS, self.tls)
         await self._wire.start(sockets, self.config.backlog)
 
     async def stop(self) -> None:
@@ -211,11 +213,6 @@ class Server:
         shown = f"[{config.host}]" if ":" in config.host else config.host
         self.url = f"{'https' if config.tls_cert else 'http'}://{shown}:{port}{config.base_path}"
         return sockets
-
-    def _tls_context(self) -> ssl.SSLContext | None:
-        if not self.config.tls_cert:
-            return None
-        return tls.make_context(Path(self.config.tls_cert), Path(self.config.tls_key))
 
     async def _authenticator(self) -> Authenticator:
         config = self.config

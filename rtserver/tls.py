@@ -43,7 +43,9 @@ def load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
         except OSError as error:
             raise StartRefused(f"cannot read {file}: {error.strerror}") from None
     try:
-        context.load_cert_chain(certificate, key, password=_no_password)
+        # First into another: of a key that does not fit, OpenSSL would keep the certificate.
+        for each in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):
+            each.load_cert_chain(certificate, key, password=_no_password)
     except (ssl.SSLError, ValueError) as error:
         reason = getattr(error, "reason", None) or str(error)
         raise StartRefused(f"{certificate} and {key} are not a certificate and its key in PEM: {reason}") from None

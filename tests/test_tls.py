@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rtserver import config
+from rtserver import config, tls
 from rtserver.app import Server
 from rtserver.errors import StartRefused
 from tests.certificates import arguments, bytes_of_an_idle_connection, make_certificate
@@ -63,7 +63,7 @@ async def test_a_cookie_is_for_https_alone(secure):
     assert "Secure" in (await secure.post("/auth/cookie", who="alice")).headers["set-cookie"]
 
 
-async def test_a_stream_that_does_not_read_misses_nothing_and_holds_little(secure):
+async def test_a_stream_that_pauses_and_resumes_misses_nothing(secure):
     """P2, P4."""
     async with secure.stream("eventTypes=message_added", receive_buffer=4096) as stream:
         await stream.until("connected")
@@ -123,6 +123,20 @@ async def test_who_speaks_plain_http_gets_nothing_and_disturbs_nobody(secure):
             assert b"HTTP" not in await connection.reader.read()
         except ConnectionError:
             pass
+    assert (await secure.get("/sessions/s")).status == 200
+
+
+async def test_a_new_certificate_is_shown_from_then_on_and_one_that_does_not_fit_is_not(secure, tmp_path):
+    new = make_certificate(tmp_path / "new")
+    with pytest.raises(StartRefused):
+        tls.load(secure.server.tls, Path(new["tls_cert"]), Path(secure.server.config.tls_key))
+    assert (await secure.get("/sessions/s")).status == 200
+
+    tls.load(secure.server.tls, Path(new["tls_cert"]), Path(new["tls_key"]))
+
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await secure.get("/sessions/s")
+    secure._context = ssl.create_default_context(cafile=new["tls_cert"])
     assert (await secure.get("/sessions/s")).status == 200
 
 
