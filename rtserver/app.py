@@ -13,6 +13,7 @@ import os
 import random
 import resource
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +24,7 @@ import tornado.netutil
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerConnectionDelegate
 
-from rtserver import schema
+from rtserver import schema, tls
 from rtserver.auth import Authenticator, JwksKeys, SecretKeys, read_secret
 from rtserver.config import Config
 from rtserver.core import Core
@@ -59,8 +60,12 @@ LAST_ANSWERS_SECONDS = 2
 class TornadoWire:
     """Tornado's own `HTTPServer` as the wire."""
 
-    def __init__(self, delegate: HTTPServerConnectionDelegate, timeouts: Timeouts) -> None:
-        self._http = HTTPServer(delegate, idle_connection_timeout=timeouts.idle, body_timeout=timeouts.body)
+    def __init__(
+        self, delegate: HTTPServerConnectionDelegate, timeouts: Timeouts, context: ssl.SSLContext | None
+    ) -> None:
+        self._http = HTTPServer(
+            delegate, ssl_options=context, idle_connection_timeout=timeouts.idle, body_timeout=timeouts.body
+        )
 
     async def start(self, listeners: list[socket.socket], backlog: int) -> None:
         for listener in listeners:
@@ -135,6 +140,7 @@ class Server:
         self.config = config
         self._clock = clock
         self.url = ""  # where it listens, once it does
+        self.tls: ssl.SSLContext | None = None
 
     @property
     def hub(self) -> Hub:
@@ -145,7 +151,9 @@ class Server:
         self._directory = DataDirectory(Path(self.config.data_dir))
         sockets: list[socket.socket] = []
         try:
-            # First, so that an address that is taken leaves the database alone.
+            # First, so that an address that is taken, or a key that is not there, leaves the database alone.
+            if self.config.tls_cert:
+                self.tls = tls.make_context(Path(self.config.tls_cert), Path(self.config.tls_key))
             sockets = self._bind()
             authenticator = await self._authenticator()
             database = self._directory.database
@@ -172,9 +180,9 @@ class Server:
         tune_garbage_collection()
         self.api = Api(routes(self.config.base_path), self.hub, authenticator, self.config)
         if self.config.wire == "fast":
-            self._wire = Wire(self.api, partial(refuse, self.config.base_path), TIMEOUTS)
+            self._wire = Wire(self.api, partial(refuse, self.config.base_path), TIMEOUTS, self.tls)
         else:
-            self._wire = TornadoWire(self.api, TIMEOUTS)
+            self._wire = TornadoWire(self.api, TIMEOUTS, self.tls)
         await self._wire.start(sockets, self.config.backlog)
 
     async def stop(self) -> None:
@@ -203,7 +211,7 @@ class Server:
             raise StartRefused(f"cannot listen on {where}: {getattr(error, 'strerror', None) or error}") from None
         port = sockets[0].getsockname()[1]
         shown = f"[{config.host}]" if ":" in config.host else config.host
-        self.url = f"http://{shown}:{port}{config.base_path}"
+        self.url = f"{'https' if config.tls_cert else 'http'}://{shown}:{port}{config.base_path}"
         return sockets
 
     async def _authenticator(self) -> Authenticator:

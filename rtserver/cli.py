@@ -23,6 +23,7 @@ from rtserver.config import Config, Setting
 from rtserver.demo import Demo
 from rtserver.errors import ConfigRefused, StartRefused
 from rtserver.publication import is_name
+from rtserver.turns import new_event_loop
 
 EXAMPLES = """\
 examples:
@@ -142,7 +143,8 @@ def _settings(options: argparse.Namespace) -> Config:
 def _serve(options: argparse.Namespace) -> int:
     settings = _settings(options)
     _set_up_logging(settings.log_level)
-    asyncio.run(_run(Server(settings)))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_run(Server(settings)))
     return 0
 
 

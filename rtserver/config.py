@@ -83,13 +83,16 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("host", "127.0.0.1", "text", "address to listen on; :: for all of IPv6 and IPv4"),
         Setting("port", 8080, "count", "port to listen on; 0 takes a free one", high=65535),
         Setting("unix_socket", "", "text", "listen on this unix socket instead of host and port"),
+        Setting("tls_cert", "", "text", "PEM file of the certificate, with its chain; with it, HTTPS alone (TLS 1.2+)"),
+        Setting("tls_key", "", "text", "PEM file of the certificate's key, without a password"),
         Setting("base_path", "", "text", "prefix of every path, like /rt, when a proxy passes only that on"),
         Setting("backlog", 4096, "count", "connections the kernel may hold before they are accepted", low=1),
         Setting(
             "wire",
             "fast",
             "text",
-            "what reads HTTP: fast is this server's own; tornado is Tornado's HTTPServer, several times slower",
+            "what reads HTTP: fast is this server's own; tornado is Tornado's HTTPServer, several times slower "
+            "and less strict",
             choices=("fast", "tornado"),
         ),
     ),
@@ -258,6 +261,10 @@ def _check_together(config: Config) -> None:
     """Refuse values that are each allowed and make no sense together."""
     if config.base_path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", config.base_path):
         raise ConfigRefused(f"base_path is {config.base_path!r}; it must be like /rt, without a slash at the end")
+    if bool(config.tls_cert) != bool(config.tls_key):
+        raise ConfigRefused(
+            f"tls_cert is {config.tls_cert!r} and tls_key {config.tls_key!r}; each needs the other: name both or none"
+        )
     if config.max_event_bytes > config.max_body_bytes:
         raise ConfigRefused(
             f"max_event_bytes is {config.max_event_bytes}; it must be at most max_body_bytes, {config.max_body_bytes}"

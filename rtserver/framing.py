@@ -1,4 +1,4 @@
-"""HTTP/1.1 framing: what the head of a request says, and where its body ends (RFC 9112).
+"""HTTP/1.1 framing: what the head of a request says, where its body ends, and the head of an answer (RFC 9112).
 
 Strict where servers are attacked: whatever two readers could understand differently is refused, so that no proxy in
 front disagrees about where a request ends.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, overload
 
 from rtserver.errors import AddressTooLong, HeadTooLarge, Malformed
@@ -31,6 +31,7 @@ _START_LINE = re.compile(rb"(%b) ([!-~\x80-\xff]+) (HTTP/1\.[01])" % _TOKEN)
 # RFC 9112 section 5: no space before the colon, no line that goes on; RFC 9110 section 5.5: no control characters.
 _BEGINNING = re.compile(rb"%b (/[!->@-~\x80-\xff]{0,200})" % _TOKEN)
 _FIELD = re.compile(rb"(%b):([\t -~\x80-\xff]*)" % _TOKEN)
+_BEGINS = re.compile(rb"[\r\n]|%b" % _TOKEN)
 _HOST = re.compile(r"[A-Za-z0-9.\-_~%!$&'()*+;=:\[\]]*")
 _LENGTH = re.compile(r"[0-9]{1,100}")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~\x80-\xff]*)?")
@@ -89,15 +90,23 @@ def find_head(buffer: bytes) -> int:
     end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
     if end >= 0:
         return end + 4
-    first = buffer.find(b"\r\n", 0, MAX_HEAD_BYTES)
-    if first > MAX_TARGET_BYTES or (first < 0 and len(buffer) > MAX_TARGET_BYTES):
-        raise _too_long()
+    # What is refused here is refused in `parse_head` too, in the same order: how a head was cut must not matter.
+    if len(buffer) > MAX_TARGET_BYTES:
+        _check_target_length(buffer[:MAX_HEAD_BYTES])
+    # Who ends lines with LF alone would wait for an answer until the time is over.
+    if buffer.find(b"\n\n", 0, MAX_HEAD_BYTES) >= 0 or not _BEGINS.match(buffer):
+        raise Malformed("this is not the head of an HTTP/1.1 request")
     if len(buffer) >= MAX_HEAD_BYTES:
         raise HeadTooLarge(f"the head of the request has more than {MAX_HEAD_BYTES} bytes; send fewer or smaller ones")
-    # Who ends lines with LF alone would wait for an answer until the time is over.
-    if b"\n\n" in buffer or not (buffer[0] in b"\r\n" or chr(buffer[0]).isalpha()):
-        raise Malformed("this is not the head of an HTTP/1.1 request")
     return 0
+
+
+def _check_target_length(head: bytes) -> None:
+    """Look at what stands between the first two spaces of the first line, whether that has come whole or not."""
+    line, *_ = head.split(b"\n", 1)
+    target = line.split(b" ", 2)[1:2]
+    if target and len(target[0].rstrip(b"\r")) > MAX_TARGET_BYTES:
+        raise AddressTooLong(f"the address of the request has more than {MAX_TARGET_BYTES} bytes")
 
 
 def path_of(buffer: bytes) -> str:
@@ -108,10 +117,10 @@ def path_of(buffer: bytes) -> str:
 
 def parse_head(head: bytes) -> Head:
     """Read a whole head, its empty line included.  Raises `Malformed`, `AddressTooLong` and `HeadTooLarge`."""
+    if len(head) > MAX_TARGET_BYTES:
+        _check_target_length(head)
     first, *lines = head[:-4].split(b"\r\n")
     method, target, version = _known_starts.get(first) or _read_start_line(first)
-    if len(lines) > MAX_FIELDS:
-        raise HeadTooLarge(f"the request has {len(lines)} header fields; at most {MAX_FIELDS} are allowed")
     values: dict[str, list[str]] = {}
     known = _known_fields
     for line in lines:
@@ -120,6 +129,8 @@ def parse_head(head: bytes) -> Head:
             values[name].append(value)
         else:
             values[name] = [value]
+    if len(lines) > MAX_FIELDS:
+        raise HeadTooLarge(f"the request has {len(lines)} header fields; at most {MAX_FIELDS} are allowed")
     is_old = version == "HTTP/1.0"
     connection = ",".join(values["connection"]).lower() if "connection" in values else ""
     return Head(
@@ -151,8 +162,6 @@ def _read_start_line(line: bytes) -> tuple[str, str, str]:
     start = _START_LINE.fullmatch(line)
     if start is None:
         raise Malformed("the first line of the request is not: method, one space, address, one space, HTTP/1.1")
-    if len(start[2]) > MAX_TARGET_BYTES:
-        raise _too_long()
     meaning = start[1].decode("ascii"), start[2].decode("latin1"), start[3].decode("ascii")
     _remember(_known_starts, line, meaning)
     return meaning
@@ -166,10 +175,6 @@ def _read_field(line: bytes) -> tuple[str, str]:
     meaning = field[1].decode("ascii").lower(), field[2].decode("latin1").strip(" \t")
     _remember(_known_fields, line, meaning)
     return meaning
-
-
-def _too_long() -> AddressTooLong:
-    return AddressTooLong(f"the address of the request has more than {MAX_TARGET_BYTES} bytes")
 
 
 def _check_host(hosts: list[str] | None, target: str, is_old: bool) -> str:
@@ -211,6 +216,24 @@ def _body_length(values: dict[str, list[str]], is_old: bool) -> int | None:
     if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
         raise Malformed("Content-Length must be one whole number")
     return int(lengths[0])
+
+
+def encode_head(status: int, reason: str, fields: Mapping[str, str]) -> bytes:
+    """Return the head of an answer.  Raises `ValueError` for a line break in a field."""
+    lines = [_encode_line(f"HTTP/1.1 {status}", " ", reason)]
+    for name, value in fields.items():
+        lines.append(_encode_line(name, ": ", value))
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+# Answers say the same few lines over and over.
+@functools.lru_cache(1024)
+def _encode_line(name: str, separator: str, value: str) -> bytes:
+    text = f"{name}{separator}{value}"
+    if "\r" in text or "\n" in text:
+        raise ValueError("a header field of an answer holds a line break")
+    return f"{text}\r\n".encode("latin1")
 
 
 class Part(enum.Enum):

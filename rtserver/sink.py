@@ -12,9 +12,10 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, SSLIOStream
 
 from rtserver.errors import ReaderGone
+from rtserver.tls import StreamTransport, bound
 from rtserver.wire import Connection
 
 # A reader that has not taken the farewell by then is not reading.
@@ -70,7 +71,7 @@ class SocketSink(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         # Any unsent byte means full: a reader that does not read must not collect a queue (P4).
-        transport.set_write_buffer_limits(high=0)
+        bound(transport)
         if transport.get_extra_info("sslcontext") is None:
             self._descriptor = transport.get_extra_info("socket").fileno()
 
@@ -114,7 +115,14 @@ async def take_over(connection: Any, *, is_chunked: bool, dead_after_seconds: fl
 
 
 async def _transport_of(stream: IOStream, sink: SocketSink) -> asyncio.Transport:
-    """Take the socket of Tornado's stream over as a transport: writing through it costs a fifth (DESIGN section 8)."""
+    """Take the socket of Tornado's stream over as a transport: writing through it costs a fifth (DESIGN section 8).
+
+    With TLS the stream keeps its socket, and with it what is known of the encryption.
+    """
+    if isinstance(stream, SSLIOStream):
+        tunnel = StreamTransport(stream, sink)
+        sink.connection_made(tunnel)
+        return tunnel
     connection = stream.socket.dup()
     stream.close()
     connection.setblocking(False)

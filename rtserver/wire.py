@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import functools
 import math
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -30,7 +30,7 @@ from tornado.httputil import (
 )
 
 from rtserver.errors import RequestError, RequestTimeout, TooLarge
-from rtserver.framing import MAX_HEAD_BYTES, Chunks, Head, find_head, parse_head, path_of
+from rtserver.framing import MAX_HEAD_BYTES, Chunks, Head, encode_head, find_head, parse_head, path_of
 
 # How many requests of one connection are begun before others get their turn.
 MAX_AT_ONCE = 16
@@ -42,6 +42,9 @@ LINGER_SECONDS = 2.0
 MAX_LINGER_BYTES = 64 << 20
 # The table of deadlines is walked so often; a deadline is late by that at most.
 SWEEP_SECONDS = 1.0
+# Of those that are late so many are ended at once, and the next after a pause.
+EXPIRIES_AT_ONCE = 50
+EXPIRY_PAUSE_SECONDS = 0.02
 # asyncio accepts as many connections in one turn as its backlog says, so it gets a small one and the kernel a large
 # one: 4,000 connects at once took 0.23 s and held the loop for 22 ms, and 5.9 s or 81 ms in other ways (DESIGN 8).
 ACCEPTS_PER_TURN = 100
@@ -121,13 +124,14 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
             return
         if not self._buffer:
-            if self.state is State.HEAD:
+            # Empty lines are no beginning: else one now and then would keep a connection open for ever.
+            if self.state is State.HEAD and (data[0] not in b"\r\n" or data.strip(b"\r\n")):
                 self._expect(self._server.timeouts.head)
             self._buffer = data
         else:
             self._buffer += data
         self._advance()
-        if len(self._buffer) > MAX_AHEAD_BYTES and self.state in (State.PREPARING, State.ANSWERING):
+        if len(self._buffer) > MAX_AHEAD_BYTES and self.state is not State.GONE:
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
@@ -250,7 +254,7 @@ class Connection(asyncio.Protocol):
         path = self._head.target.partition("?")[0] if self._head else path_of(self._buffer)
         line, headers, body = self._server.refuse(error, path)
         self._is_last = True
-        self._transport.write(_encode_head(line, headers) + body)
+        self._transport.write(encode_head(line.code, line.reason, headers) + body)
         self._linger()
 
     # HTTPConnection
@@ -272,7 +276,7 @@ class Connection(asyncio.Protocol):
             fields["Connection"] = "close"
         elif self._head.version == "HTTP/1.0":
             fields["Connection"] = "keep-alive"
-        self._transport.write(_encode_head(start_line, fields) + (chunk or b""))
+        self._transport.write(encode_head(start_line.code, start_line.reason, fields) + (chunk or b""))
 
     def finish(self) -> None:
         """The answer has been written."""
@@ -286,7 +290,9 @@ class Connection(asyncio.Protocol):
         self.state = State.HEAD
         if not self._is_unread:
             self._expect(self._server.timeouts.head if self._buffer else self._server.timeouts.idle)
-        self._transport.resume_reading()
+        if len(self._buffer) <= MAX_AHEAD_BYTES:
+            # Not before: with every answer a whole read would be added to what waits already.
+            self._transport.resume_reading()
         self._advance()
 
     @property
@@ -306,6 +312,9 @@ class Connection(asyncio.Protocol):
         self._server.connections.pop(self, None)
         self.state = State.GONE
         self._delegate = self._on_close = self._head = None
+        if transport is not None:
+            # Of a transport that is not read nobody hears that the client has gone.
+            transport.resume_reading()
         return transport
 
     # Ending
@@ -318,7 +327,11 @@ class Connection(asyncio.Protocol):
 
     def expire(self) -> None:
         """The deadline has passed."""
-        if self.state is State.LINGERING or self._is_unread:
+        if self.state is State.LINGERING and not self._transport.is_closing() and not self._transport.can_write_eof():
+            # TLS says that it ends by closing.
+            self._transport.close()
+            self._expect(LINGER_SECONDS)
+        elif self.state is State.LINGERING or self._is_unread:
             self._transport.abort()
         elif self.state is State.HEAD and not self._buffer:
             self._transport.close()
@@ -340,10 +353,8 @@ class Connection(asyncio.Protocol):
         self._is_unread = False
         if self._transport.can_write_eof():
             self._transport.write_eof()
-            self._transport.resume_reading()
-            self._expect(LINGER_SECONDS)
-        else:
-            self._transport.close()
+        self._transport.resume_reading()
+        self._expect(LINGER_SECONDS)
 
     def _expect(self, seconds: float) -> None:
         # The time is that of the last sweep: it costs nothing, and is too early by one sweep at most.
@@ -353,7 +364,15 @@ class Connection(asyncio.Protocol):
 class Wire:
     """The server of the connections: `start`, `stop`, then `close`."""
 
-    def __init__(self, delegate: HTTPServerConnectionDelegate, refuse: Refuse, timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        delegate: HTTPServerConnectionDelegate,
+        refuse: Refuse,
+        timeouts: Timeouts,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        """With a ``context`` the connections speak TLS."""
+        self._context = context
         self.delegate = delegate
         self.refuse = refuse
         self.timeouts = timeouts
@@ -362,11 +381,21 @@ class Wire:
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time()  # as of the last sweep
         self._servers: list[asyncio.Server] = []
-        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        self._late: list[Connection] = []
+        self._sweeper = self._expirer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     async def start(self, listeners: list[socket.socket], backlog: int) -> None:
         for listener in listeners:
-            server = await self._loop.create_server(lambda: Connection(self), sock=listener, backlog=ACCEPTS_PER_TURN)
+            # The head's time is the handshake's, too: until that is over there is no `Connection`.
+            times = (self.timeouts.head, LINGER_SECONDS) if self._context else (None, None)
+            server = await self._loop.create_server(
+                lambda: Connection(self),
+                sock=listener,
+                backlog=ACCEPTS_PER_TURN,
+                ssl=self._context,
+                ssl_handshake_timeout=times[0],
+                ssl_shutdown_timeout=times[1],
+            )
             listener.listen(backlog)
             self._servers.append(server)
 
@@ -386,26 +415,20 @@ class Wire:
         for connection in list(self.connections):
             connection.abort()
         self._sweeper.cancel()
+        self._expirer.cancel()
 
     def _sweep(self) -> None:
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
         self.now = self._loop.time()
-        for connection in [each for each in self.connections if each.deadline <= self.now]:
-            connection.expire()
+        if not self._late:
+            self._late = [each for each in self.connections if each.deadline <= self.now]
+            self._expire()
 
-
-def _encode_head(line: ResponseStartLine, fields: dict[str, str]) -> bytes:
-    lines = [_encode_line(f"HTTP/1.1 {line.code}", " ", line.reason)]
-    for name, value in fields.items():
-        lines.append(_encode_line(name, ": ", value))
-    lines.append(b"\r\n")
-    return b"".join(lines)
-
-
-# Answers say the same few lines over and over.
-@functools.lru_cache(1024)
-def _encode_line(name: str, separator: str, value: str) -> bytes:
-    text = f"{name}{separator}{value}"
-    if "\r" in text or "\n" in text:
-        raise ValueError("a header field of an answer holds a line break")
-    return f"{text}\r\n".encode("latin1")
+    def _expire(self) -> None:
+        """End these, some at a time: 10,000 at once held the loop for 640 ms, and all came back in one wave."""
+        batch, self._late = self._late[:EXPIRIES_AT_ONCE], self._late[EXPIRIES_AT_ONCE:]
+        for connection in batch:
+            if connection.deadline <= self.now:
+                connection.expire()
+        if self._late:
+            self._expirer = self._loop.call_later(EXPIRY_PAUSE_SECONDS, self._expire)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from rtserver import config
 from rtserver.app import Server, now_us
 from rtserver.auth import Role, make_token, read_secret
+from rtserver.wire import Wire
 from tests.http import Connection, Response, SseStream, request
 
 
@@ -25,6 +28,14 @@ class Api:
         self.core = server._core
         self.port = int(server.url.rsplit(":", 1)[1].split("/")[0])
         self._secret = read_secret(Path(server.config.data_dir))
+        certificate = server.config.tls_cert
+        self._context = ssl.create_default_context(cafile=certificate) if certificate else None
+
+    @property
+    def connections(self) -> int:
+        """How many connections read requests."""
+        wire = self.server._wire
+        return len(wire.connections if isinstance(wire, Wire) else wire._http._connections)
 
     def token(self, subject: str, role: str = "participant", ttl_seconds: int = 3600) -> str:
         return make_token(self._secret, subject, Role(role), ttl_seconds)
@@ -49,7 +60,7 @@ class Api:
         """Send one request to ``/api`` + ``path``; ``body`` is bytes, or anything for JSON."""
         encoded = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         target = path if path.startswith("/healthz") else f"/api{path}"
-        send = connection.request if connection else lambda *args: request(self.port, *args)
+        send = connection.request if connection else lambda *args: request(self.port, *args, self._context)
         return await send(method, target, self.headers(who) | (headers or {}), encoded)
 
     async def get(self, path: str, **options: Any) -> Response:
@@ -87,21 +98,37 @@ class Api:
         receive_buffer: int | None = None,
     ) -> SseStream:
         target = f"/api/sessions/{session_id}/events" + (f"?{query}" if query else "")
-        return SseStream(self.port, target, self.headers(who) | (headers or {}), receive_buffer)
+        return SseStream(self.port, target, self.headers(who) | (headers or {}), receive_buffer, self._context)
 
     async def poll(self, query: str = "", *, session_id: str = "s", who: str = "alice", **options: Any) -> Response:
         return await self.get(f"/sessions/{session_id}/updates" + (f"?{query}" if query else ""), who=who, **options)
 
 
+WIRES = ("fast", "tornado")
+# What the contract says is so whatever reads HTTP: these run on both wires, everything else on this server's own.
+ON_BOTH_WIRES = re.compile(r"test_(contract_\w+|delivery|streams|polls)")
+
+
 @pytest.fixture
-def start_server(io_loop, tmp_path):
+def wire() -> str:
+    """What reads HTTP (setting ``wire``)."""
+    return WIRES[0]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "wire" in metafunc.fixturenames and ON_BOTH_WIRES.fullmatch(metafunc.module.__name__.rpartition(".")[2]):
+        metafunc.parametrize("wire", WIRES)
+
+
+@pytest.fixture
+def start_server(io_loop, tmp_path, wire):
     """Start servers with settings; the data directory is the same for each unless named, as for one that restarts."""
     running: list[Server] = []
 
     async def start(clock: Callable[[], int] = now_us, **settings: Any) -> Api:
         # Tests are faster than people: how often somebody may ask is limited where that is the question.
         defaults = {"rate_limit": 0, "stream_rate_limit": 0}
-        defaults |= {"data_dir": str(tmp_path / "data"), "port": 0, "drain_seconds": 0}
+        defaults |= {"data_dir": str(tmp_path / "data"), "port": 0, "drain_seconds": 0, "wire": wire}
         server = Server(config.load(defaults | settings, environment={}), clock)
         await server.start()
         running.append(server)

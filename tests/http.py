@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +38,14 @@ class SseEvent:
 class Connection:
     """One connection, for one or more requests in a row."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1", receive_buffer: int | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        host: str = "127.0.0.1",
+        receive_buffer: int | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._context = context
         self.port = port
         self.host = host
         self.receive_buffer = receive_buffer
@@ -53,7 +61,8 @@ class Connection:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
         await asyncio.get_running_loop().sock_connect(sock, (self.host, self.port))
         limit = self.receive_buffer or 1 << 20
-        self.reader, self.writer = await asyncio.open_connection(sock=sock, limit=max(limit, 1 << 16))
+        secure = {"ssl": self._context, "server_hostname": "localhost"} if self._context else {}
+        self.reader, self.writer = await asyncio.open_connection(sock=sock, limit=max(limit, 1 << 16), **secure)
         return self
 
     async def __aexit__(self, *details: object) -> None:
@@ -115,10 +124,15 @@ class Connection:
 
 
 async def request(
-    port: int, method: str, target: str, headers: dict[str, str] | None = None, body: bytes | None = None
+    port: int,
+    method: str,
+    target: str,
+    headers: dict[str, str] | None = None,
+    body: bytes | None = None,
+    context: ssl.SSLContext | None = None,
 ) -> Response:
     """Return the response to one request on a connection of its own."""
-    async with Connection(port) as connection:
+    async with Connection(port, context=context) as connection:
         return await connection.request(method, target, headers, body)
 
 
@@ -126,9 +140,14 @@ class SseStream:
     """An open event stream: ``async with SseStream(...) as stream``, then `next` until it is None at the end."""
 
     def __init__(
-        self, port: int, target: str, headers: dict[str, str] | None = None, receive_buffer: int | None = None
+        self,
+        port: int,
+        target: str,
+        headers: dict[str, str] | None = None,
+        receive_buffer: int | None = None,
+        context: ssl.SSLContext | None = None,
     ) -> None:
-        self._connection = Connection(port, receive_buffer=receive_buffer)
+        self._connection = Connection(port, receive_buffer=receive_buffer, context=context)
         self._target = target
         self._request_headers = headers or {}
         self._buffer = b""

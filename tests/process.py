@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rtserver.auth import Role, make_token, read_secret
@@ -30,9 +31,11 @@ def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
 class ServerProcess:
     """``rtserver serve`` on a data directory: ``with ServerProcess(path) as server``."""
 
-    def __init__(self, data_dir: Path, *arguments: str, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, data_dir: Path, *arguments: str, prefix: tuple[str, ...] = (), command: Sequence[str] = COMMAND
+    ) -> None:
         self.data_dir = data_dir
-        self._arguments = [*prefix, *COMMAND, "serve", "--data-dir", str(data_dir), "--drain-seconds", "0"]
+        self._arguments = [*prefix, *command, "serve", "--data-dir", str(data_dir), "--drain-seconds", "0"]
         if "--port" not in arguments:
             self._arguments += ["--port", "0"]
         # Tests are faster than people.

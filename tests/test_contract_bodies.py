@@ -230,8 +230,31 @@ async def test_a_body_whose_end_cannot_be_known_is_refused(api, subtests):
 
 
 @pytest.mark.parametrize("name", HEADS)
-async def test_a_head_that_nobody_understands_is_refused_in_the_form_of_all_refusals(api, name):
+async def test_a_head_that_nobody_understands_is_refused_in_the_form_of_all_refusals(api, wire, name):
     """P7."""
     response = await send_head(api, HEADS[name])
 
-    assert_problem(response, response.status)
+    if wire == "tornado":
+        # Tornado refuses heads before it asks anybody above it, in its own bare words: the one known difference.
+        assert (response.status, response.body) == (400, b"")
+    else:
+        assert_problem(response, response.status)
+
+
+@pytest.mark.parametrize(("path", "who"), [("/nowhere", "service"), ("/sessions", None), ("/sessions", "alice")])
+async def test_of_a_request_that_is_refused_so_much_is_read_and_no_more(api, wire, monkeypatch, path, who):
+    """P4: chunks need not have an end."""
+    monkeypatch.setattr("rtserver.handlers.body.MAX_DISCARDED_BYTES", 1 << 20)
+    head = "".join(f"{name}: {value}\r\n" for name, value in api.headers(who).items())
+    async with Connection(api.port) as connection:
+        connection.writer.write(
+            f"POST /api{path} HTTP/1.1\r\nHost: localhost\r\n{head}Transfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        chunk = chunked(b"x" * (1 << 20)).removesuffix(b"0\r\n\r\n")
+        connection.writer.write(chunk + chunk)
+        # Never its end: what is said comes before that.  Tornado resets the connection, perhaps before it is read.
+        try:
+            status = (await asyncio.wait_for(connection.read_response("POST"), 10)).status
+        except (ConnectionError, asyncio.IncompleteReadError):
+            status = 0
+        assert status in ((413,) if wire == "fast" else (400, 0))

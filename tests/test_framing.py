@@ -156,6 +156,13 @@ def test_the_bytes_of_an_address_are_bounded(excess):
         assert find_head(whole) == len(whole) and parse_head(whole)
 
 
+@pytest.mark.parametrize("first", [f"GET /{'a' * (MAX_TARGET_BYTES - 1)} HTTP/1.1", "1GET / HTTP/1.1", "! / HTTP/1.1"])
+def test_a_head_that_is_allowed_is_waited_for_wherever_it_is_cut(first):
+    whole = head(first=first)
+    assert {find_head(whole[:size]) for size in range(1, len(whole))} == {0}
+    assert parse_head(whole)
+
+
 def test_an_address_without_end_is_refused_before_all_of_it_has_come():
     with pytest.raises(AddressTooLong):
         find_head(b"GET /" + b"a" * MAX_TARGET_BYTES)

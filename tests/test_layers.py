@@ -16,8 +16,8 @@ PACKAGE = Path(__file__).parent.parent / "rtserver"
 # A module may import what stands in a line above its own, and nothing beside or below it.
 LEVELS = (
     "rtserver",
-    "errors interval",
-    "framing problems",
+    "errors interval turns",
+    "framing problems tls",
     "wire",
     "clock conditional config counters cursor deflate limits schema timers timestamps worker",
     "event",
@@ -157,7 +157,7 @@ def test_store_knows_no_event_loop(module):
 @pytest.mark.parametrize("module", sorted(modules()))
 def test_tornado_stays_at_the_edge(module):
     """The core runs without HTTP: what it needs of the loop is asyncio's."""
-    is_edge = module.startswith("handlers") or module in ("app", "auth", "sink", "wire")
+    is_edge = module.startswith("handlers") or module in ("app", "auth", "sink", "tls", "wire")
 
     assert is_edge or "tornado" not in packages(module)
 

@@ -456,7 +456,7 @@ async def test_a_client_that_leaves_before_its_stream_is_open_leaves_nothing_beh
     async with Connection(api.port) as connection:
         connection.send(method, "/api/sessions/s/events", api.headers("alice"))
         await asked.wait()
-    await until(lambda: not api.server._wire.connections)
+    await until(lambda: not api.connections)
     gone.set()
     await until(lambda: not api.hub.streams._kept)
 

@@ -3,111 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 import pytest
-from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate, ResponseStartLine
+from tornado.httputil import ResponseStartLine
 
 from rtserver import wire as module
 from rtserver.handlers.exchange import Headers
-from rtserver.handlers.problem import refuse
-from rtserver.wire import Connection, State, Timeouts, Wire
-
-
-class Transport(asyncio.Transport):
-    """A transport that keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.is_closed = self.is_half_closed = self.is_paused = False
-
-    def write(self, data):
-        assert not self.is_closed and not self.is_half_closed
-        self.written += data
-
-    def get_extra_info(self, name, default=None):
-        return ("127.0.0.1", 1) if name == "peername" else default
-
-    def is_closing(self):
-        return self.is_closed
-
-    def close(self):
-        self.is_closed = True
-
-    abort = close
-
-    def can_write_eof(self):
-        return True
-
-    def write_eof(self):
-        self.is_half_closed = True
-
-    def pause_reading(self):
-        self.is_paused = True
-
-    def resume_reading(self):
-        self.is_paused = False
-
-
-class Echo(HTTPMessageDelegate):
-    """Answers with what was asked; ``/later`` when it is told to, ``/early`` before the body."""
-
-    def __init__(self, app, connection):
-        self.app, self.connection, self.body, self.is_gone = app, connection, b"", False
-
-    def headers_received(self, start_line, headers):
-        self.line, self.headers = start_line, headers
-        self.connection.set_close_callback(self.on_connection_close)
-        if start_line.path == "/early":
-            self.answer()
-
-    def data_received(self, chunk):
-        self.body += chunk
-
-    def finish(self):
-        self.app.asked.append(self)
-        if self.line.path != "/later":
-            self.answer()
-
-    def answer(self):
-        body = json.dumps([self.line.method, self.line.path, self.body.decode()]).encode()
-        headers = Headers({"Content-Length": str(len(body))})
-        self.connection.write_headers(ResponseStartLine("HTTP/1.1", 200, "OK"), headers, body)
-        self.connection.finish()
-
-    def on_connection_close(self):
-        self.is_gone = True
-
-
-class App(HTTPServerConnectionDelegate):
-    def __init__(self):
-        self.asked: list[Echo] = []
-
-    def start_request(self, server_conn, request_conn):
-        return Echo(self, request_conn)
-
-
-class Line:
-    """One connection to an echoing server."""
-
-    def __init__(self):
-        self.app = App()
-        self.wire = Wire(self.app, lambda error, path: refuse("", error, path), Timeouts())
-        self.connection = Connection(self.wire)
-        self.transport = Transport()
-        self.connection.connection_made(self.transport)
-
-    def answers(self):
-        """Return what has come: for each answer its status, or what was echoed."""
-        found, rest = [], self.transport.written
-        while rest:
-            head, _, rest = rest.partition(b"\r\n\r\n")
-            status = int(head.split()[1])
-            length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if b"Content-Length" in line), 0)
-            body, rest = rest[:length], rest[length:]
-            found.append(json.loads(body) if status == 200 else status)
-        return found
+from rtserver.wire import State, Timeouts
+from tests.conftest import until
+from tests.echo import Line
 
 
 @pytest.fixture
@@ -178,6 +82,37 @@ async def test_a_client_that_sends_far_ahead_is_left_waiting(line):
     assert line.transport.is_paused
 
 
+async def test_a_client_that_sends_and_does_not_read_is_left_waiting(line):
+    """P4: between two requests, too."""
+    line.connection.pause_writing()
+    line.connection.data_received(get() * (module.MAX_AHEAD_BYTES // len(get()) + 1))
+    assert line.transport.is_paused and line.answers() == []
+
+    line.connection.resume_writing()
+    while line.transport.is_paused:
+        await asyncio.sleep(0)
+    assert len(line.connection._buffer) <= module.MAX_AHEAD_BYTES
+
+
+async def test_a_flood_of_requests_is_read_only_as_fast_as_it_is_answered(line):
+    """P4: each answer lets some more be read, and what waits must not grow by that."""
+    flood = get("/later") * (2 * module.MAX_AHEAD_BYTES // len(get("/later")))
+    line.connection.data_received(flood)
+    assert line.transport.is_paused
+    while line.transport.is_paused:
+        assert len(line.connection._buffer) + len(get("/later")) > module.MAX_AHEAD_BYTES
+        line.app.asked[-1].answer()
+    assert len(line.connection._buffer) <= module.MAX_AHEAD_BYTES
+
+
+async def test_a_stream_whose_client_has_sent_far_ahead_still_sees_it_leave(line):
+    """A transport that is not read never says that the client has gone."""
+    line.connection.data_received(get("/later") + b"x" * 2 * module.MAX_AHEAD_BYTES)
+    assert line.transport.is_paused
+    assert line.connection.hand_over() is line.transport
+    assert not line.transport.is_paused
+
+
 async def test_many_requests_in_one_read_let_others_have_their_turn(line):
     count = module.MAX_AT_ONCE * 3
     line.connection.data_received(get() * count)
@@ -241,6 +176,28 @@ async def test_what_does_not_come_in_time_ends_the_connection(line, begun, secon
     later(line, module.SWEEP_SECONDS)
     assert line.answers() == ([status] if status else [])
     assert line.transport.is_closed or line.transport.is_half_closed
+
+
+async def test_empty_lines_now_and_then_keep_no_connection_open(line):
+    """P4."""
+    for _ in range(round(Timeouts().head)):
+        line.connection.data_received(b"\r\n")
+        later(line, 1)
+    assert not line.transport.is_closed
+    later(line, module.SWEEP_SECONDS)
+    assert line.transport.is_closed
+
+
+async def test_of_many_that_are_late_some_are_ended_at_a_time(line):
+    """P4: a wave of thousands must not hold up everybody else."""
+    others = [Line(line.wire) for _ in range(3 * module.EXPIRIES_AT_ONCE)]
+    for each in others:
+        each.connection.deadline = 0
+    line.wire._sweep()
+    line.wire._sweep()
+    assert sum(each.transport.is_closed for each in others) == module.EXPIRIES_AT_ONCE
+    await until(lambda: all(each.transport.is_closed for each in others))
+    assert not line.transport.is_closed
 
 
 async def test_an_idle_connection_ends_and_a_waiting_request_does_not(line):

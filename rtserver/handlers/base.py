@@ -50,6 +50,8 @@ class BaseHandler(AnsweringHandler):
         self._body = RequestBody(self.request.headers, self.config.max_body_bytes)
 
     async def prepare(self) -> None:
+        # Of what is refused, too: it is read to its end, and chunks need not have one.
+        self.request.connection.set_max_body_size(self._body.transfer_limit)  # type: ignore[attr-defined]
         try:
             await self._check()
         except RequestError as error:
@@ -74,7 +76,6 @@ class BaseHandler(AnsweringHandler):
         if self.request.method in self.service_methods:
             require_service(self.principal)
         await self.authorize()
-        self.request.connection.set_max_body_size(self._body.transfer_limit)  # type: ignore[attr-defined]
         self._body.check_head()
 
     def refusal(self) -> RequestError | None:

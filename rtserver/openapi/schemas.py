@@ -13,7 +13,7 @@ from rtserver.sse import Ending, ResetReason
 
 Schema = dict[str, Any]
 
-NAME = "^[A-Za-z0-9._~@:-]{1,128}$"
+NAME = r"^(?!\.{1,2}$)[A-Za-z0-9._~@:-]{1,128}$"
 TYPE = "[a-z][a-z0-9_.-]{0,63}"
 UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$"

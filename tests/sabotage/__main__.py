@@ -1,7 +1,7 @@
 """``make sabotage``: plant each defect in a copy of the project and run the test that must notice it.
 
-``python -m tests.sabotage P3 4.6`` does so for one promise and one section of the contract.  Before, the same tests run
-with nothing planted: what is red anyway notices nothing.
+``python -m tests.sabotage P3 4.6 wire`` does so for a promise, a section of the contract and the wire.  Before, the
+same tests run with nothing planted: what is red anyway notices nothing.
 """
 
 from __future__ import annotations

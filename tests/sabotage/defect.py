@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Defect(NamedTuple):
-    promise: str  # or the section of the contract whose row it breaks
+    promise: str  # or the section of the contract whose row it breaks, or the wire
     what: str
     file: str  # below rtserver/
     before: str

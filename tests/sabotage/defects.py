@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.sabotage.defect import Defect
 from tests.sabotage.polling import POLLING
 from tests.sabotage.speed import SPEED
+from tests.sabotage.wire import WIRE_DEFECTS
 
 SIMULATION = "test_simulation.py::test_no_schedule_loses_repeats_or_reorders_an_event[0]"
 
@@ -350,4 +351,5 @@ DEFECTS = (
     ),
     *POLLING,
     *SPEED,
+    *WIRE_DEFECTS,
 )
