@@ -384,8 +384,8 @@ static void meet(const char *where) {
 }
 
 static void run_streams(void) {
-    open_publishers();
     if (!is_herd) open_streams();
+    open_publishers(); /* last: a connection that says nothing for long is closed */
     if (probe_every > 0) connect_to_server(&probe, PROBE);
     started_at = now_ns();
     if (!is_herd && rate > 0) {

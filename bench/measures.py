@@ -248,13 +248,8 @@ def herd(kind: type[Server]) -> Figures:
 
     def trial() -> Found:
         with kind() as server:
-            assert isinstance(server, RTServer)
-            cursor = json.loads(server.request("GET", "/api/sessions/bench"))["lastEventId"]
-            for first in range(0, HERD_BEHIND, 50):
-                contents = [f"@{0:016x}{first + n:08x}@" + "x" * 174 for n in range(50)]
-                events = [{"type": "message_added", "data": {"content": content}} for content in contents]
-                server.request("POST", "/api/sessions/bench/events", json.dumps({"events": events}).encode())
-            back = {"is_herd": 1, "stream_headers": f"Last-Event-ID: {cursor}\r\n", "live_from": HERD_BEHIND - 1}
+            behind = server.fall_behind([f"@{0:016x}{n:08x}@" + "x" * 174 for n in range(HERD_BEHIND)])
+            back = dict(each.split("=", 1) for each in behind) | {"is_herd": 1, "live_from": HERD_BEHIND - 1}
             with Load(server, rate=10, seconds=16, stream_count=10_000, settle=4, **back) as load:
                 return load.run()
 
@@ -291,7 +286,7 @@ MEASURES = (
     ),
     Measure("batch", "Durable publishes in batches of 50", batch_publish, (RTServer,)),
     Measure("modified", "304 during a fan-out to 10,000 streams", not_modified, (RTServer,)),
-    Measure("herd", "10,000 streams come back, 500 events behind, beside 10 events a second", herd, (RTServer,)),
+    Measure("herd", "10,000 streams come back, 500 events behind, beside 10 events a second", herd, (RTServer, Nchan)),
     Measure("growth", "50,000 deliveries a second to 1,000 to 15,000 streams", growth, (RTServer,)),
     Measure("peers", "Other ways to do it from Python: saturation", saturation, (SseStarlette, PlainTornado), 2),
     Measure(

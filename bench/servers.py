@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -33,6 +34,7 @@ class Server:
 
     name = ""
     load: tuple[str, ...] = ()
+    authorization: dict[str, str] = {}
     first_rate = 60.0  # of publishes a second, with which the search for its limit begins
     log = "server.log"
 
@@ -85,6 +87,20 @@ class Server:
     def prepare(self) -> None:
         """Make what the load needs."""
 
+    def fall_behind(self, contents: list[str]) -> tuple[str, ...]:
+        """Publish these; return what the load has to say to be told of them when it comes."""
+        raise NotImplementedError
+
+    def open(self, method: str, path: str, body: bytes | None = None) -> HTTPResponse:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, body, self.authorization, method=method)
+        answer: HTTPResponse = urllib.request.urlopen(request, timeout=30)
+        return answer
+
+    def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        with self.open(method, path, body) as answer:
+            return answer.read()
+
     def _answers(self) -> bool:
         try:
             socket.create_connection(("127.0.0.1", self.port), 0.2).close()
@@ -125,15 +141,12 @@ class RTServer(Server):
             'event_format={"type":"message_added",%s"data":{"content":"%s"}}',
         )
 
-    def open(self, method: str, path: str, body: bytes | None = None) -> HTTPResponse:
-        url = f"http://127.0.0.1:{self.port}{path}"
-        request = urllib.request.Request(url, body, self.authorization, method=method)
-        answer: HTTPResponse = urllib.request.urlopen(request, timeout=30)
-        return answer
-
-    def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        with self.open(method, path, body) as answer:
-            return answer.read()
+    def fall_behind(self, contents: list[str]) -> tuple[str, ...]:
+        cursor = json.loads(self.request("GET", "/api/sessions/bench"))["lastEventId"]
+        for first in range(0, len(contents), 50):
+            events = [{"type": "message_added", "data": {"content": each}} for each in contents[first : first + 50]]
+            self.request("POST", "/api/sessions/bench/events", json.dumps({"events": events}).encode())
+        return (f"stream_headers=Last-Event-ID: {cursor}\r\n",)
 
 
 class SlowDisk(RTServer):
@@ -163,6 +176,11 @@ class Nchan(Server):
         # The worker must be able to enter its own directory, whoever it runs as.
         self.directory.chmod(0o755)
         return ["nginx", "-p", str(self.directory), "-c", str(self.directory / "nginx.conf")]
+
+    def fall_behind(self, contents: list[str]) -> tuple[str, ...]:
+        for content in contents:
+            self.request("POST", "/pub", content.encode())
+        return ("stream_target=/back",)
 
     def processes(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
