@@ -34,7 +34,7 @@ LEVELS = (
     "core",
     "handlers handlers.api handlers.body handlers.cors handlers.exchange handlers.negotiation",
     "handlers.credentials handlers.problem handlers.query",
-    "handlers.answer",
+    "handlers.answer handlers.asked",
     "handlers.base",
     "handlers.history handlers.operation handlers.pages handlers.publish handlers.sessions handlers.sign_in "
     "handlers.stream handlers.updates",

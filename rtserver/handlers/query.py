@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 from rtserver.cursor import Edge, Start, parse_cursor, parse_edge
 from rtserver.errors import Malformed
-from rtserver.handlers.exchange import Request
 from rtserver.publication import check_type
 
 MAX_TYPES = 50
@@ -16,10 +16,23 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _NUMBER = re.compile("-?[0-9]{1,100}")
 
 
+class HeaderLists(Protocol):
+    def get_list(self, name: str) -> list[str]: ...
+
+
+class Asking(Protocol):
+    """The part of a request that is read here."""
+
+    @property
+    def query(self) -> str: ...
+    @property
+    def headers(self) -> HeaderLists: ...
+
+
 class Query:
     """The parameters of one request.  Those nobody asks for are ignored, whatever they hold."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Asking) -> None:
         self._request = request
         # Undecodable bytes become lone surrogates, which `text` refuses where somebody asks for them.
         self._values: dict[str, list[str]] = {}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rtserver.config import Config
+from rtserver.handlers.asked import MAX_CLIENT_ID
 from rtserver.handlers.query import MAX_TYPES
 from rtserver.handlers.stream import MAX_HEARTBEAT, MIN_HEARTBEAT
-from rtserver.handlers.updates import MAX_CLIENT_ID
 from rtserver.openapi.schemas import NAME, PRINTABLE, TYPE, UUID, Schema, ref, string
 from rtserver.publication import MAX_KEY
 

@@ -13,7 +13,7 @@ _ROWS = (
     # Long poll
     ("answer a long poll at once with nothing", "polls.py", "if self._loop.time() >= deadline:", "if True:",
      POLLS + "test_a_poll_waits_for_the_next_event"),
-    ("let a long poll wait as long as it likes", "handlers/updates.py",
+    ("let a long poll wait as long as it likes", "handlers/asked.py",
      'query.integer("timeout", longest, 0, longest, clamps=True)', 'query.integer("timeout", longest, 0, 9999)',
      POLLS + "test_a_longer_timeout_is_clamped"),
     ("say nothing of when to return", "handlers/updates.py",
@@ -109,12 +109,12 @@ _ROWS = (
      "            answer.cursor,\n            answer.has_more,\n", "            answer.cursor,\n",
      CONDITIONAL + "test_one_more_event_behind_a_full_page_is_another_tag"),
     ("leave the limit out of the tag", "handlers/updates.py",
-     "            self.limit,\n            self.wants", "            self.wants",
+     "            self.asked.limit,\n            self.asked.wants", "            self.asked.wants",
      CONDITIONAL + "test_another_question_has_another_tag"),
     ("leave passing states out of the tag", "handlers/updates.py", "            answer.states,\n", "",
      CONDITIONAL + "test_with_typing_only_the_tag_decides"),
     ("let a date decide about typing", "handlers/updates.py",
-     "by_etag_only=self.wants_typing or bool(answer.states),", "by_etag_only=False,",
+     "by_etag_only=self.asked.wants_typing or bool(answer.states),", "by_etag_only=False,",
      CONDITIONAL + "test_with_typing_only_the_tag_decides"),
     ("compare tags strongly", "conditional.py", 'opaque = etag.removeprefix("W/")', "opaque = etag",
      CONDITIONAL + "test_a_tag_wins_over_a_date_and_is_weak"),
@@ -123,6 +123,11 @@ _ROWS = (
      CONDITIONAL + "test_a_tag_wins_over_a_date_and_is_weak"),
     ("answer a gap with 304", "handlers/updates.py", "if answer.reset is None and self.is_fresh", "if self.is_fresh",
      CONDITIONAL + "test_a_gap_is_never_a_304"),
+    # Reading
+    ("take what one client hints for what another asks", "handlers/asked.py",
+     "words = _Words(request.query, tuple(find(\"Last-Event-ID\")), tuple(find(\"Save-Data\")), tuple(find(\"RTT\")))",
+     "words = _Words(request.query, tuple(find(\"Last-Event-ID\")), (), ())",
+     "test_asked.py::test_the_same_address_with_other_hints_asks_for_something_else"),
 )  # fmt: skip
 
 POLLING = tuple(Defect("4.6", *row) for row in _ROWS)
