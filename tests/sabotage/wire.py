@@ -31,8 +31,8 @@ _ROWS = (
      "else (None, head.length)\n", 'else (None, 0 if "Upgrade" in head.fields else head.length)\n',
      WIRE + "test_requests_are_answered_in_order_wherever_they_are_cut"),
     ("go on behind an error", "wire.py",
-     "        self._transport.write(encode_head(line.code, line.reason, headers) + body)\n        self._linger()\n",
-     "        self._transport.write(encode_head(line.code, line.reason, headers) + body)\n        self.state = State.HEAD\n",
+     "encode_head(line.code, line.reason, headers) + body)\n        self._linger()\n",
+     "encode_head(line.code, line.reason, headers) + body)\n        self.state = State.HEAD\n",
      WIRE + "test_requests_are_answered_in_order_wherever_they_are_cut"),
     # In order
     ("answer out of order", "wire.py", "        self.state = State.ANSWERING\n", "        self.state = State.HEAD\n",
