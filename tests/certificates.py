@@ -12,6 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.peers import listening, relay
+
 
 def make_certificate(directory: Path, *names: str) -> Path:
     """Write a key and a self-signed certificate for host names into one PEM file, and return it."""
@@ -43,27 +45,8 @@ async def tls_in_front(port: int, certificate: Path):
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", port)
-        ways = [asyncio.create_task(_copy(*way)) for way in ((reader, upstream), (upstream_reader, writer))]
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            upstream.transport.abort()
-            writer.transport.abort()
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await relay(reader, writer, *await asyncio.open_connection("127.0.0.1", port))
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-        while piece := await reader.read(65536):
-            writer.write(piece)
-            await writer.drain()
+    async with listening(pass_on, tls=context) as front:
+        yield front

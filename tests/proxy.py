@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from tests.peers import copy, listening, relay
+
 PAGE = b"<html><body><h1>Blocked by your organisation</h1></body></html>"
-GONE = (asyncio.IncompleteReadError, ConnectionError)
 
 
 class Asked(NamedTuple):
@@ -47,7 +47,6 @@ class ForwardProxy:
         self._user, self._password = user, password
         self._credentials = base64.b64encode(f"{user}:{password}".encode()).decode() if user else None
         self._open: dict[asyncio.StreamWriter, Asked | None] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -59,16 +58,12 @@ class ForwardProxy:
         return [asked for asked in self.asked if asked.is_stream]
 
     async def __aenter__(self) -> ForwardProxy:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listening = listening(self._accept, port=self.port)
+        self.port = await self._listening.__aenter__()
         return self
 
     async def __aexit__(self, *details: object) -> None:
-        self._server.close()
-        self.cut()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._listening.__aexit__(None, None, None)
 
     def cut(self, *, only_streams: bool = False) -> None:
         """Cut what is open, without a word."""
@@ -77,18 +72,11 @@ class ForwardProxy:
                 writer.transport.abort()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         self._open[writer] = None
         try:
             await self._serve(reader, writer)
-        except GONE:
-            pass
         finally:
-            self._tasks.discard(task)
             del self._open[writer]
-            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin1")
@@ -111,44 +99,21 @@ class ForwardProxy:
             upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", parts.port or 80)
         except OSError:
             return self._answer(writer, "502 Bad Gateway")
-        try:
-            if method == "CONNECT":
-                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            else:
-                kept = [line for line in lines if not line.lower().startswith(("proxy-", "connection:"))]
-                path = target.partition(parts.netloc)[2] or "/"
-                upstream.write("\r\n".join([f"{method} {path} HTTP/1.1", *kept, "Connection: close", "", ""]).encode())
-            await self._relay(reader, writer, upstream_reader, upstream, asked)
-        finally:
-            upstream.transport.abort()
+        if method == "CONNECT":
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        else:
+            kept = [line for line in lines if not line.lower().startswith(("proxy-", "connection:"))]
+            path = target.partition(parts.netloc)[2] or "/"
+            upstream.write("\r\n".join([f"{method} {path} HTTP/1.1", *kept, "Connection: close", "", ""]).encode())
+        holds = method != "CONNECT" and asked.is_stream and (self.holds_streams or self.says_only_head)
+        await relay(reader, writer, upstream_reader, upstream, self._hold if holds else copy)
         return None
 
-    async def _relay(self, reader, writer, upstream_reader, upstream, asked: Asked) -> None:
-        """Move bytes both ways until one side ends."""
-        upwards = asyncio.create_task(_copy(reader, upstream))
-        downwards = asyncio.create_task(self._copy_down(upstream_reader, writer, asked))
-        try:
-            await asyncio.wait({upwards, downwards}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (upwards, downwards):
-                task.cancel()
-            await asyncio.gather(upwards, downwards, return_exceptions=True)
-
-    async def _copy_down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: Asked) -> None:
-        if asked.is_stream and asked.method != "CONNECT" and (self.holds_streams or self.says_only_head):
-            if self.says_only_head:
-                writer.write(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(await reader.read())
-            return
-        await _copy(reader, writer)
+    async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.says_only_head:
+            writer.write(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(await reader.read())
 
     def _answer(self, writer: asyncio.StreamWriter, status: str, *headers: str) -> None:
         lines = [f"HTTP/1.1 {status}", "Content-Type: text/html", f"Content-Length: {len(PAGE)}", *headers]
         writer.write(("\r\n".join([*lines, "Connection: close", "", ""])).encode() + PAGE)
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(*GONE):
-        while piece := await reader.read(65536):
-            writer.write(piece)
-            await writer.drain()

@@ -100,7 +100,7 @@ class Client:
         await self._driver.close()
         self._inbox.end()
         await end(*(self._tasks - {asyncio.current_task()}))
-        self._transport.close()
+        await self._transport.close()
 
     async def events(self) -> AsyncIterator[Event]:
         """Yield events as they come: durable ones once each and in order.  Resets go to ``on_reset``, in their place.

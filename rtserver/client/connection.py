@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -38,9 +40,7 @@ class Connection:
         host, port = (proxy.host, proxy.port) if proxy else (origin.host, origin.port)
         where = f"the proxy {proxy}" if proxy else origin.address
         try:
-            reader, writer = await asyncio.open_connection(
-                host, port, limit=MAX_HEAD_BYTES, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS
-            )
+            reader, writer = await _connect(host, port)
         except OSError as error:
             raise Unreachable(f"{where} cannot be reached: {_reason(error)}") from None
         connection = cls(reader, writer, origin)
@@ -155,6 +155,23 @@ class Connection:
         self._writer.transport.abort()
 
 
+async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    connecting = asyncio.ensure_future(
+        asyncio.open_connection(host, port, limit=MAX_HEAD_BYTES, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS)
+    )
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        # Cancelled itself, Python 3.11 loses the socket where one address has just answered.
+        connecting.add_done_callback(_abandon)
+        raise
+
+
+def _abandon(connecting: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result()[1].transport.abort()
+
+
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
     """Turn what a socket says into `Unreachable` and `Blocked`."""
@@ -169,6 +186,12 @@ def _translated() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
+    """Return what the system says, without the names of calls and addresses that Python puts around it."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number is not None and number in errno.errorcode:
+        return os.strerror(number).lower()
+    if str(error).startswith("Multiple exceptions"):
+        return "none of its addresses answers"
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
 
 

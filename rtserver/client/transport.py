@@ -5,6 +5,7 @@ It knows nothing of sessions and events.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import os
@@ -122,11 +123,13 @@ class Transport:
         opening = Connection.open(self.origin, self.proxy, self._tls)
         return await within(self.clock, CONNECT_SECONDS, opening, f"connecting to {self.proxy or self.origin.address}")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connections that are kept, and keep no more."""
         self._is_closed = True
         while self._idle:
             self._idle.pop().close()
+        # A connection that is aborted lets go of its socket in the next turn of the loop.
+        await asyncio.sleep(0)
 
 
 def _make_tls(ca: str | Path | None) -> ssl.SSLContext:

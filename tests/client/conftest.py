@@ -49,6 +49,11 @@ class Followed:
         state = State(state)
         await until(lambda: self.state is state, seconds)
 
+    async def waits(self):
+        """Wait until the client waits before it tries again; return for how many seconds."""
+        await until(lambda: self.client.status.next_retry_at is not None)
+        return self.client.status.next_retry_at - self.clock.now_us() / 1e6
+
     async def saw(self, *contents):
         await until(lambda: len(self.contents) >= len(contents))
         assert self.contents == list(contents)
