@@ -25,8 +25,10 @@ async def listening(serve: Serve, *, port: int = 0, tls: ssl.SSLContext | None =
             await writer.drain()
             writer.close()
         except (*GONE, asyncio.CancelledError):
-            writer.transport.abort()
+            pass
         finally:
+            if not writer.is_closing():
+                writer.transport.abort()
             tasks.discard(task)
 
     server = await asyncio.start_server(accept, "127.0.0.1", port, ssl=tls)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from typing import Any, Protocol, TypeVar
 
 from rtserver.client.errors import TimedOut
@@ -43,17 +43,41 @@ class SystemClock:
         return random.random()
 
 
-async def within(clock: Clock, seconds: float, doing: Coroutine[Any, Any, T], what: str) -> T:
+class Limit:
+    """``async with Limit(clock, 5, "reading")``: `TimedOut` where it takes longer.
+
+    Like `asyncio.timeout`, by the client's clock: what is inside is cancelled where it waits, and cleans up there.  (In
+    a task of its own, what it had just opened would be lost if the waiting were cancelled in that moment.)
+    """
+
+    def __init__(self, clock: Clock, seconds: float, what: str) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._what = what
+        self._is_over = False
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._timer = asyncio.create_task(self._expire())
+
+    async def _expire(self) -> None:
+        await self._clock.sleep(self._seconds)
+        self._is_over = True
+        self._task.cancel()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *details: object) -> None:
+        self._timer.cancel()
+        if self._is_over and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimedOut(f"{self._what} took more than {self._seconds:g} s") from None
+
+
+async def within(clock: Clock, seconds: float, doing: Awaitable[T], what: str) -> T:
     """Return what ``doing`` returns; raise `TimedOut` and end it if it takes longer."""
-    task = asyncio.ensure_future(doing)
-    timer = asyncio.ensure_future(clock.sleep(seconds))
-    try:
-        await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise TimedOut(f"{what} took more than {seconds:g} s")
-    finally:
-        await end(task, timer)
+    async with Limit(clock, seconds, what):
+        return await doing
 
 
 async def end(*tasks: asyncio.Future[Any]) -> None:

@@ -61,7 +61,7 @@ class Transport:
         Raises `Unreachable` and `Blocked`.
         """
         return await within(
-            self.clock, timeout_seconds, self._request(method, path, dict(headers or {}), body), f"{method} {path[:80]}"
+            self.clock, timeout_seconds, self._request(method, path, dict(headers or {}), body), "the answer"
         )
 
     async def _request(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Answer:
@@ -82,7 +82,7 @@ class Transport:
     ) -> AsyncIterator[tuple[Head, AsyncGenerator[bytes, None]]]:
         """Open what may never end: the head of the answer, and its body as it comes."""
         sending = self._sent("GET", path, dict(headers), None)
-        connection, head = await within(self.clock, timeout_seconds, sending.__aenter__(), f"GET {path[:80]}")
+        connection, head = await within(self.clock, timeout_seconds, sending.__aenter__(), "the answer")
         try:
             async with contextlib.aclosing(connection.pieces("GET", head)) as coming:
                 yield head, coming

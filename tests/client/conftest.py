@@ -18,6 +18,7 @@ class Followed:
     def __init__(self, url, session_id="s", **options):
         self.clock = options.setdefault("clock", HandClock())
         self.events, self.resets, self.statuses = [], [], []
+        self._waited = None
         options = {"environment": {}} | options
         self.client = connect(
             url,
@@ -50,9 +51,17 @@ class Followed:
         await until(lambda: self.state is state, seconds)
 
     async def waits(self):
-        """Wait until the client waits before it tries again; return for how many seconds."""
-        await until(lambda: self.client.status.next_retry_at is not None)
-        return self.client.status.next_retry_at - self.clock.now_us() / 1e6
+        """Wait until the client waits before it tries again, once more; return for how many seconds."""
+        await until(lambda: self._next_retry_at() not in (None, self._waited))
+        self._waited = self._next_retry_at()
+        return self._waited - self.clock.now_us() / 1e6
+
+    def _next_retry_at(self):
+        return self.statuses[-1].next_retry_at if self.statuses else None
+
+    async def tries_again(self):
+        """Let the time pass until the client tries again."""
+        self.clock.jump(await self.waits() + 0.1)
 
     async def saw(self, *contents):
         await until(lambda: len(self.contents) >= len(contents))

@@ -91,10 +91,7 @@ async def test_a_password_that_is_missing_or_wrong_is_said_and_tried_again_witho
         options = {"token": api.token("alice"), "proxy": url, "tunnel": tunnel}
         async with follow(f"http://rt.example:{api.port}", **options) as alice:
             for _ in range(3):
-                await alice.waits()
-                count = len(proxy.asked)
-                alice.clock.jump(80)
-                await until(lambda count=count: len(proxy.asked) > count)
+                await alice.tries_again()
             await alice.waits()
 
             assert words in alice.client.status.reason
