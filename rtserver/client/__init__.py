@@ -19,6 +19,7 @@ from rtserver.client.errors import (
 from rtserver.client.machine import Tier
 from rtserver.client.position import Event, Reset
 from rtserver.client.status import Status
+from rtserver.client.tokens import TokenSource
 
 __all__ = [
     "Blocked",
@@ -34,6 +35,7 @@ __all__ = [
     "Status",
     "Tier",
     "TimedOut",
+    "TokenSource",
     "Unreachable",
     "connect",
 ]

@@ -49,6 +49,7 @@ class Client:
         tiers: tuple[Tier, ...],
         start: str,
         history: int,
+        follows: bool,
         on_event: Callable[[Event], object] | None,
         on_reset: Callable[[Reset], object] | None,
         on_status: Callable[[Status], object] | None,
@@ -57,6 +58,7 @@ class Client:
         self.cursor: str | None = None
         self._transport = transport
         self._api = api
+        self._follows = follows
         self._on_event = on_event
         self._on_reset = on_reset
         self._on_status = on_status
@@ -85,8 +87,14 @@ class Client:
         """Return the session as it was when the client began; empty before."""
         return self._bootstrap.snapshot
 
+    @property
+    def send_problem(self) -> str:
+        """Return why what waits to be sent has not got through yet; empty if nothing is known."""
+        return self._outbox.problem
+
     async def __aenter__(self) -> Client:
-        self._driver.start()
+        if self._follows:
+            self._driver.start()
         if self._on_event is not None:
             self._do(self._deliver())
         return self
@@ -200,6 +208,7 @@ def connect(
     history: int = 0,
     start: str = NOW,
     event_types: Sequence[str] | None = None,
+    follows: bool = True,
     tiers: Sequence[str] = tuple(Tier),
     proxy: str | None = None,
     tunnel: bool = False,
@@ -212,9 +221,9 @@ def connect(
     ``token`` is a token, or a function (async or not) that returns one and is asked again before it expires and when
     it is refused.  ``on_event``, ``on_reset`` and ``on_status`` may be async; without ``on_event`` read ``events()``.
     ``start`` is ``now``, ``earliest`` or the id of the last event that was seen; with ``history`` the last messages
-    come first.  ``proxy`` is ``http://user:password@host:port``, empty for none, None for what the environment says;
-    with ``tunnel`` it is asked for a tunnel (CONNECT) for ``http``, too.  ``ca`` is a PEM file to trust instead of the
-    system's certificates.  Raises `Misused`.
+    come first.  Without ``follows`` it only sends.  ``proxy`` is ``http://user:password@host:port``, empty for none,
+    None for what the environment says; with ``tunnel`` it is asked for a tunnel (CONNECT) for ``http``, too.  ``ca``
+    is a PEM file to trust instead of the system's certificates.  Raises `Misused`.
     """
     if start not in (NOW, EARLIEST) and not is_cursor(start):
         raise Misused(f"start is {start[:64]!r}; it must be 'now', 'earliest' or the id of an event")
@@ -229,6 +238,7 @@ def connect(
         Api(transport, session_id, Tokens(token, clock), event_types),
         tiers=tuple(Tier(tier) for tier in tiers),
         start=start,
+        follows=follows,
         history=history if event_types is None or "message_added" in event_types else 0,
         on_event=on_event,
         on_reset=on_reset,

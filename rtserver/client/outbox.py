@@ -6,7 +6,6 @@ Each has its messageId from the start, so that a repeat after a lost answer publ
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
@@ -22,8 +21,6 @@ from rtserver.client.machine import Tier
 from rtserver.client.position import Event
 from rtserver.client.timing import Clock, end
 from rtserver.client.verdict import judge, refusal
-
-logger = logging.getLogger(__name__)
 
 MAX_WAITING = 1000
 
@@ -44,7 +41,7 @@ class Letter:
 
 
 class Outbox:
-    """``waiting`` are those not answered yet, in the order in which they were given."""
+    """``waiting`` are those not answered yet, in the order in which they were given; ``problem`` is why, in words."""
 
     def __init__(self, api: Api, clock: Clock) -> None:
         self.waiting: deque[Letter] = deque()
@@ -53,6 +50,7 @@ class Outbox:
         self._retries = Retries()
         self._sending: asyncio.Task[None] | None = None
         self._nudged = asyncio.Event()
+        self.problem = ""
         self._may_hurry = True
         self._closed: Closed | None = None
 
@@ -92,6 +90,7 @@ class Outbox:
                 continue
             if event is not None:
                 self._retries.settle()
+                self.problem = ""
                 self.waiting.popleft()
                 if not letter.answered.done():
                     letter.answered.set_result(event)
@@ -109,10 +108,10 @@ class Outbox:
         except SignedOut:
             raise
         except ClientError as error:
-            logger.info("not published yet: %s", error)
+            self.problem = str(error)
             return None
         verdict = judge(answer)
-        logger.info("not published: %s", verdict.reason)
+        self.problem = verdict.reason
         self._retries.floor(verdict.retry_after_seconds)
         self._may_hurry = verdict.event is not MachineEvent.BUSY
         if verdict.event in (MachineEvent.BUSY, MachineEvent.PAGE, MachineEvent.FAILED) or answer.status >= 500:
