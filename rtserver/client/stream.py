@@ -89,9 +89,7 @@ class Stream:
             return body
 
         body = await within(self._clock, REFUSAL_SECONDS, read(), "reading a refusal")
-        verdict = judge_stream(Answer(status, headers, body))
-        # A redirect or another success is no stream, whatever it says.
-        return verdict if verdict.event is not Event.OK else Verdict(Event.PAGE, f"an answer {status} is no stream")
+        return judge_stream(Answer(status, headers, body))
 
     async def _read(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[Verdict, None]:
         parser = EventStream()

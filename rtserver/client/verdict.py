@@ -61,8 +61,11 @@ def judge_stream(answer: Answer) -> Verdict:
         if answer.head.content_type == "text/event-stream":
             return Verdict(Event.OK)
         return Verdict(Event.PAGE, f"a stream was asked for and {answer.head.content_type or 'something'} was sent")
-    # That there is nothing left to stream (DESIGN 4.4).
-    return Verdict(Event.ENDED, "the session is closed") if answer.status == 204 else judge(answer)
+    if answer.status == 204:
+        # There is nothing left to stream (DESIGN 4.4).
+        return Verdict(Event.ENDED, "the session is closed")
+    verdict = judge(answer)
+    return verdict if verdict.event is not Event.OK else Verdict(Event.PAGE, f"an answer {answer.status} is no stream")
 
 
 def judge_error(error: ClientError) -> Verdict:
