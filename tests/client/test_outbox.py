@@ -10,6 +10,7 @@ from rtserver.client.outbox import MAX_WAITING
 from tests.conftest import until
 from tests.contract import events_after
 from tests.peers import copy, listening, relay
+from tests.proxy import ForwardProxy
 
 
 async def test_what_is_sent_is_returned_as_the_event_it_became(api, follow):
@@ -30,6 +31,17 @@ async def test_many_at_once_arrive_in_the_order_in_which_they_were_given(api, fo
 
     assert [event.sequence for event in sent] == list(range(3, 53))
     assert [item["data"]["content"] for item in await events_after(api, 2)] == [f"m{n}" for n in range(50)]
+
+
+@pytest.mark.parametrize(("length", "encoding"), [(100, None), (5000, "gzip")])
+async def test_large_events_are_sent_gzipped(api, follow, length, encoding):
+    async with ForwardProxy() as proxy:
+        url = f"http://rt.example:{api.port}"
+        async with follow(url, token=api.token("alice"), proxy=proxy.url) as alice:
+            await alice.client.send("x" * length)
+
+    assert [asked.headers.get("content-encoding") for asked in proxy.asked if asked.method == "POST"] == [encoding]
+    assert (await events_after(api, 2))[0]["data"]["content"] == "x" * length
 
 
 async def test_what_the_server_refuses_is_told_and_holds_up_nobody(api, follow):

@@ -5,6 +5,7 @@ import pytest
 from rtserver.client import Refused, SignedOut, connect
 from rtserver.client.machine import Tier
 from tests.conftest import until
+from tests.proxy import ForwardProxy
 
 RUNNING = {"sse": "live", "long-poll": "delayed", "short-poll": "polling"}
 TIERS = list(RUNNING)
@@ -177,6 +178,16 @@ async def test_the_server_says_how_often_to_poll(start_server, follow):
 
         assert alice.client.status.expected_delay == 7
         await until(lambda: any(6.5 < left <= 7 for left in alice.clock.left()))
+
+
+async def test_long_polls_say_how_far_away_the_client_is(api, follow):
+    async with ForwardProxy() as proxy:
+        url = f"http://rt.example:{api.port}"
+        async with follow(url, token=api.token("alice"), proxy=proxy.url, tiers=["long-poll"]) as alice:
+            await alice.until("delayed")
+
+    held = [asked.target for asked in proxy.asked if asked.is_held]
+    assert held and all("&rtt=" in target for target in held)
 
 
 async def test_long_polls_are_of_one_client_and_one_at_a_time(api, follow):
