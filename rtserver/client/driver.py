@@ -29,6 +29,9 @@ LONG_POLL_DEADLINE_SECONDS = 15.0
 PROOF_HELD_SECONDS = 10
 # Two that are missing: one may be late.
 SILENT_HEARTBEATS = 2
+# While a machine sleeps its clock of passing time stands still and the time of day goes on.
+LOOK_AT_CLOCKS_SECONDS = 5.0
+SLEPT_SECONDS = 20.0
 
 
 class Driver:
@@ -59,7 +62,7 @@ class Driver:
         self._reason = ""
         self._as_of: float | None = None
         self._next_retry_at: float | None = None
-        self._listening: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._does: dict[Action, Callable[[], None]] = {
             Action.ASK_CONTROL: self._ask_control,
             # A native EventSource hides why a stream was refused; here it was seen, and said.
@@ -95,7 +98,7 @@ class Driver:
         )
 
     def start(self) -> None:
-        self._listening = asyncio.create_task(self._listen())
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._notice_sleep())]
         self.say(Event.START)
 
     def say(self, event: Event) -> None:
@@ -104,14 +107,20 @@ class Driver:
 
     async def close(self) -> None:
         """Stop all of it, and return when nothing runs any more."""
-        if self._listening is not None:
-            await end(self._listening)
+        await end(*self._tasks)
         self._take_in(Verdict(Event.CLOSE))
         await self._runs.close()
 
     async def _listen(self) -> None:
         while True:
             self._take_in(await self._runs.next())
+
+    async def _notice_sleep(self) -> None:
+        while True:
+            apart_before = self._clock.now_us() / 1e6 - self._clock.now()
+            await self._clock.sleep(LOOK_AT_CLOCKS_SECONDS)
+            if self._clock.now_us() / 1e6 - self._clock.now() > apart_before + SLEPT_SECONDS:
+                self.say(Event.WAKE)
 
     def _take_in(self, verdict: Verdict) -> None:
         before = self.machine

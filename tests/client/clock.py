@@ -12,13 +12,14 @@ class HandClock:
     def __init__(self, random: float = 0.5) -> None:
         self._random = random
         self._jumped = 0.0
+        self._slept = 0.0
         self._sleepers: dict[asyncio.Future[None], float] = {}
 
     def now(self) -> float:
         return time.monotonic() + self._jumped
 
     def now_us(self) -> int:
-        return time.time_ns() // 1000 + round(self._jumped * 1e6)
+        return time.time_ns() // 1000 + round((self._jumped + self._slept) * 1e6)
 
     def random(self) -> float:
         return self._random
@@ -36,6 +37,10 @@ class HandClock:
     def jump(self, seconds: float) -> None:
         self._jumped += seconds
         self._wake()
+
+    def sleep_deeply(self, seconds: float) -> None:
+        """The machine sleeps: only the time of day goes on."""
+        self._slept += seconds
 
     def left(self) -> list[float]:
         """Return for how many seconds each sleeper sleeps on, the next to wake first."""

@@ -155,6 +155,21 @@ async def test_a_stream_that_falls_silent_is_opened_anew(api, follow):
         await passes_on(api, alice, "hello")
 
 
+async def test_a_machine_that_slept_opens_its_stream_anew(api, behind):
+    async with ForwardProxy() as proxy, behind(proxy) as alice:
+        await alice.until("live")
+        alice.clock.jump(5)
+        await asyncio.sleep(0.01)
+        assert len(proxy.streams) == 1, "five seconds are no sleep"
+        alice.clock.sleep_deeply(600)
+        alice.clock.jump(5)
+        await until(lambda: len(proxy.streams) == 2)
+        await alice.until("live")
+        await passes_on(api, alice, "hello")
+
+    assert alice.contents == ["hello"]
+
+
 async def test_what_was_blocked_is_probed_again_beside_what_runs_and_taken_when_it_works(api, behind):
     async with ForwardProxy() as proxy:
         proxy.refuses_streams = True

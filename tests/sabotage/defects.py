@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.sabotage.client import CLIENT
 from tests.sabotage.defect import Defect
 from tests.sabotage.polling import POLLING
+from tests.sabotage.python_client import PYTHON_CLIENT
 from tests.sabotage.speed import SPEED
 
 SIMULATION = "test_simulation.py::test_no_schedule_loses_repeats_or_reorders_an_event[0]"
@@ -349,7 +349,7 @@ DEFECTS = (
         "while True:",
         "test_contract_compression.py::test_gzip_has_so_many_members_and_no_more",
     ),
-    *CLIENT,
+    *PYTHON_CLIENT,
     *POLLING,
     *SPEED,
 )

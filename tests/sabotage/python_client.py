@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.sabotage.defect import Defect
 
-CLIENT = (
+PYTHON_CLIENT = (
     Defect(
         "5",
         "hand an event on again that another tier had brought",
