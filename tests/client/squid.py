@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 SQUID = shutil.which("squid") or shutil.which("squid", path="/usr/sbin")
 # What squid asks about users and passwords, a line each, percent-encoded.
-HELPER = """\
+ASKED_FOR_PASSWORDS = """\
 #!/bin/sh
 while read -r line; do [ "$line" = '{user} {password}' ] && echo OK || echo ERR; done
 """
@@ -61,9 +61,9 @@ async def _running(directory: Path, user: str, password: str) -> AsyncIterator[i
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     (directory / "hosts").write_text("127.0.0.1 rt.example\n")
-    helper = directory / "passwords"
-    helper.write_text(HELPER.format(user=quote(user), password=quote(password, safe=":")))
-    helper.chmod(0o755)
+    program = directory / "passwords"
+    program.write_text(ASKED_FOR_PASSWORDS.format(user=quote(user), password=quote(password, safe=":")))
+    program.chmod(0o755)
     configuration = directory / "squid.conf"
     settings = {"port": port, "directory": directory, "account": ACCOUNT}
     configuration.write_text(CONFIGURATION.format(**settings))
