@@ -1,4 +1,4 @@
-"""The command: ``rtserver serve``, ``rtserver token``, ``rtserver demo``.
+"""The command: ``rtserver serve``, ``rtserver token``, ``rtserver demo``; the others are in ``commands/``.
 
 Turns arguments into settings and calls what does the work; ends with one line on stderr when something is refused.
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 from rtserver import __version__, config
 from rtserver.app import Server
 from rtserver.auth import Role, make_token, read_secret
+from rtserver.commands import following
 from rtserver.config import Config, Setting
 from rtserver.demo import Demo
 from rtserver.errors import ConfigRefused, StartRefused
@@ -30,12 +31,14 @@ examples:
   rtserver demo                                          see it work, with curl lines to paste
   rtserver serve --data-dir /var/lib/rtserver            run the server
   rtserver token --data-dir /var/lib/rtserver --sub alice --ttl 8h
+  rtserver tail case-1 --url http://127.0.0.1:8080 --data-dir /var/lib/rtserver
+  rtserver publish case-1 --url http://127.0.0.1:8080 --token-file token --content "Good morning"
   curl -N -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/api/sessions/case-1/events
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status: 0, or 2 when something was refused."""
+    """Run the command line; return the exit status: 0, or 2 when it was used wrongly or could not start."""
     options = parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -93,6 +96,8 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_settings(demo)
     demo.set_defaults(run=_demo)
+
+    following.add_to(commands)
     return top
 
 

@@ -1,7 +1,10 @@
-"""Certificates that tests make for themselves, and what TLS costs a server that has one."""
+"""Certificates that tests make for themselves, TLS in front of a server that speaks none, and what it
+costs one that does."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime
 import ssl
 from pathlib import Path
@@ -19,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from tests.http import Connection
+from tests.peers import listening, relay
 from tests.process import ServerProcess
 
 
@@ -49,6 +53,19 @@ def make_certificate(directory: Path, name: str = "localhost", password: bytes |
 def arguments(files: dict[str, str]) -> list[str]:
     """Return the settings as they stand on the command line."""
     return ["--tls-cert", files["tls_cert"], "--tls-key", files["tls_key"]]
+
+
+@contextlib.asynccontextmanager
+async def tls_in_front(port: int, files: dict[str, str]):
+    """Accept TLS on a port of this machine and pass what comes on to ``port``; gives the port."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files["tls_cert"], files["tls_key"])
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await relay(reader, writer, *await asyncio.open_connection("127.0.0.1", port))
+
+    async with listening(pass_on, tls=context) as front:
+        yield front
 
 
 async def bytes_of_an_idle_connection(directory: Path, count: int, *options: str) -> float:

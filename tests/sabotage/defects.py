@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.sabotage.defect import Defect
 from tests.sabotage.polling import POLLING
+from tests.sabotage.python_client import PYTHON_CLIENT
 from tests.sabotage.speed import SPEED
 from tests.sabotage.wire import WIRE_DEFECTS
 
@@ -349,6 +350,7 @@ DEFECTS = (
         "while True:",
         "test_contract_compression.py::test_gzip_has_so_many_members_and_no_more",
     ),
+    *PYTHON_CLIENT,
     *POLLING,
     *SPEED,
     *WIRE_DEFECTS,

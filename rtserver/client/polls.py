@@ -1,0 +1,112 @@
+"""The second and the third tier: one poll at a time, its events taken in, and when to ask again (DESIGN 4.6).
+
+A verdict per poll; what follows from it is the machine's to say.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rtserver.client.answer import Answer
+from rtserver.client.api import Api
+from rtserver.client.delays import DEFAULT_POLL_SECONDS, Hold, poll_seconds
+from rtserver.client.errors import Blocked, ClientError
+from rtserver.client.inbox import Inbox
+from rtserver.client.machine import Event
+from rtserver.client.position import event_of_item, reset_of
+from rtserver.client.timing import Clock
+from rtserver.client.verdict import Verdict, judge, judge_error
+
+# What a poll says that was held and had no news, where the server does not say it.
+DEFAULT_RETRY_AFTER_SECONDS = 5.0
+
+
+class Polls:
+    """``pause_seconds`` is how long to wait before the next poll; ``interval_seconds`` is that of short polls."""
+
+    def __init__(self, api: Api, inbox: Inbox, clock: Clock) -> None:
+        self.pause_seconds = 0.0
+        self.interval_seconds = DEFAULT_POLL_SECONDS
+        self._api = api
+        self._inbox = inbox
+        self._clock = clock
+        self._hold = Hold()
+        self._since: str | None = None
+        self._since_cursor = ""
+        self._etag: str | None = None
+
+    async def control(self) -> Verdict:
+        """Ask what is new with a plain request."""
+        cursor = self._inbox.position.cursor
+        try:
+            return await self._take_long(await self._api.control(cursor), cursor)
+        except ClientError as error:
+            return judge_error(error)
+
+    async def long(self, held_seconds: int | None = None) -> Verdict:
+        """Poll and be held: so long, or as long as the network lets us."""
+        cursor, began_at = self._inbox.position.cursor, self._clock.now()
+        held = self._hold.seconds if held_seconds is None else held_seconds
+        try:
+            verdict = await self._take_long(await self._api.long_poll(cursor, held), cursor)
+        except ClientError as error:
+            verdict = judge_error(error)
+        lasted_seconds = self._clock.now() - began_at
+        if verdict.event is Event.OK and lasted_seconds >= held > 0:
+            self._hold.lasted()
+        elif verdict.event in (Event.FAILED, Event.BROKEN, Event.PAGE) and held > 0:
+            self._hold.was_cut(lasted_seconds)
+        return verdict
+
+    async def short(self) -> Verdict:
+        """Poll and be answered at once."""
+        cursor = self._inbox.position.cursor
+        # Both belong to the page before, if nothing has moved us since.
+        since, etag = (self._since, self._etag) if cursor == self._since_cursor else (None, None)
+        try:
+            answer = await self._api.short_poll(cursor, since, etag)
+            verdict = judge(answer)
+            if verdict.event is Event.OK:
+                await self._take_short(answer, cursor)
+            return verdict
+        except ClientError as error:
+            return judge_error(error)
+
+    async def _take_long(self, answer: Answer, cursor: str) -> Verdict:
+        verdict = judge(answer)
+        if verdict.event is not Event.OK:
+            return verdict
+        if answer.status != 200:
+            await self._inbox.take((), answer.headers.get("last-event-id"))
+            told = answer.headers.get("retry-after", "")
+            self.pause_seconds = float(told[:4]) if told.isdigit() else DEFAULT_RETRY_AFTER_SECONDS
+            return verdict
+        page = answer.json()
+        await self._take_page(page, "events", cursor)
+        self.pause_seconds = 0.0
+        if page.get("closed"):
+            return Verdict(Event.ENDED, "the session is closed")
+        return verdict
+
+    async def _take_short(self, answer: Answer, cursor: str) -> None:
+        self.interval_seconds = poll_seconds(answer.headers.get("poll-interval"))
+        self.pause_seconds = self.interval_seconds
+        if answer.status != 200:
+            return
+        page = answer.json()
+        await self._take_page(page, "updates", cursor)
+        self._since, self._since_cursor = str(page["lastModified"]), self._inbox.position.cursor
+        self._etag = answer.headers.get("etag")
+        if "suggestedPollInterval" in page:
+            self.interval_seconds = self.pause_seconds = poll_seconds(page["suggestedPollInterval"])
+        if page.get("hasMore"):
+            self.pause_seconds = 0.0
+
+    async def _take_page(self, page: dict[str, Any], name: str, cursor: str) -> None:
+        try:
+            if "reset" in page:
+                await self._inbox.take_reset(reset_of(page["reset"]), cursor)
+            else:
+                await self._inbox.take([event_of_item(item) for item in page[name]], str(page["lastEventId"]))
+        except (KeyError, TypeError) as error:
+            raise Blocked(f"a page of events is not the server's: {error!r}") from None
