@@ -121,7 +121,8 @@ class KeyRecord(NamedTuple):
 
     ``sequence`` is the newest event it stands for and ``timestamp_us`` when it was written: it may be forgotten when
     that event is trimmed and a day has passed.  An ``answer`` of one new event is None: it can be told from the rest,
-    and keys, whose order is random, are three times as many to a page without it.
+    and keys, whose order is random, are four times as many to a page without it.
+    Where epochs have been renewed since, such a repeat is answered with the ids of today, which readers know.
     """
 
     sequence: int

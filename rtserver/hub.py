@@ -33,6 +33,7 @@ from rtserver.documents import features, session_document
 from rtserver.errors import (
     Forbidden,
     NotAParticipant,
+    Overloaded,
     ParticipantNotFound,
     RequestError,
     SessionNotFound,
@@ -71,10 +72,10 @@ class Edited(NamedTuple):
 
 
 class Hub:
-    """What handlers ask.  Every method that names a principal checks what it may (P6).
+    """What handlers ask.  Every method that names a principal and a session's id checks what it may (P6).
 
-    Methods take a session's id, not the object: a session that nobody uses leaves memory, and one that was held
-    across an await without `using` would be numbered by two objects.
+    Methods take the id, not the object: a session that nobody uses leaves memory, and one that was held across an await
+    without `using` would be numbered by two objects.  `session_at_hand` gives one for use before the next await.
     """
 
     def __init__(
@@ -155,7 +156,7 @@ class Hub:
     def publish_to(
         self, principal: Principal, session: Session, publication: Publication, done: Callable[[Outcome], None]
     ) -> None:
-        """Do the same to a session at hand, without a task: ``done`` is called with what becomes of it.
+        """Do the same to a session that `session_at_hand` gave, without a task: ``done`` gets what becomes of it.
 
         Raises `Overloaded`.
         """
@@ -164,13 +165,18 @@ class Hub:
 
         def answered(outcome: Outcome) -> None:
             session.pins -= 1
+            assert session.pins >= 0, "a session was let go more often than it was held"
             if isinstance(outcome, SessionNotFound):
                 # Deleted by a change that was before this one.
                 outcome = _no_session(principal, session.session_id)
             done(outcome)
 
-        self.writer.put(change, answered)
         session.pins += 1  # until it is answered
+        try:
+            self.writer.put(change, answered)
+        except Overloaded:
+            session.pins -= 1
+            raise
 
     async def _submit(self, change: Change) -> Sealed:
         session = change.session

@@ -68,7 +68,7 @@ class Session:
         self.next_progress_at = 0.0  # when waiting polls may be told of AI progress again
         self.progress_timer: asyncio.TimerHandle | None = None
         self.unsaved_removals: set[str] = set()
-        self.pins = 0  # coroutines that hold this object across an await
+        self.pins = 0  # who holds this object until something comes: coroutines across an await, publishes
         self.last_used_at = 0.0
         self.activity = Activity()
         self.floor_us = record.floor_us

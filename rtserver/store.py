@@ -157,7 +157,12 @@ class Store:
             try:
                 return self._commit(changes, None, now_us, latest_us)
             except _Repeated:
-                self._wary_batches = WARY_BATCHES
+                pass
+            except (StorageFull, StorageFailing):
+                # A repeat is answered from what is there, whatever the disk takes: look, and see what is left to write.
+                if not any(change.has_keys for change in changes):
+                    raise
+            self._wary_batches = WARY_BATCHES
         with self._translating():
             found = self._find_keys(changes)
         return self._commit(changes, found, now_us, latest_us)

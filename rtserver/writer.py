@@ -30,6 +30,7 @@ MAX_BATCH_BYTES = 4 << 20
 Result = Sealed | RequestError
 # What becomes of a change; another exception is a defect.
 Outcome = Sealed | Exception
+Answer = tuple[Callable[[Outcome], None], Outcome]
 # A change, whom to tell what became of it, and when it came, by the clock of the event loop.
 Waiting = tuple[Change, Callable[[Outcome], None], float]
 
@@ -37,7 +38,7 @@ Waiting = tuple[Change, Callable[[Outcome], None], float]
 class Writer:
     """Takes changes in order and answers each when it is durable.
 
-    Invariant: changes are sealed, committed and applied in the order of `submit`.
+    Invariant: changes are sealed, committed and applied in the order of `put`.
     """
 
     def __init__(
@@ -80,11 +81,13 @@ class Writer:
             raise Overloaded(f"{self.pending_bytes} bytes wait for the disk; at most {self._max_pending_bytes} may")
         loop = asyncio.get_running_loop()
         waiting = change, done, loop.time()
-        self.pending_bytes += change.size
         if self._flight is None and not change.needs_disk:
             # A passing state with nothing ahead of it: there is nothing to wait for.
-            self._settle([waiting], self._seal_in_memory([change]))
+            results = self._seal_in_memory([change])
+            self.pending_bytes += change.size
+            _tell(self._show_all([waiting], results))
             return
+        self.pending_bytes += change.size
         self._pending.append(waiting)
         if self._flight is None:
             self._flight = loop.create_task(self._fly())
@@ -181,6 +184,11 @@ class Writer:
         return seal_all(changes, {}, self._clock(), self._clock.latest_us)[1]
 
     def _settle(self, batch: list[Waiting], results: list[Result]) -> None:
+        """Show what became durable; everybody is told in the loop's next turn: the disk gets its next batch first."""
+        asyncio.get_running_loop().call_soon(_tell, self._show_all(batch, results))
+
+    def _show_all(self, batch: list[Waiting], results: list[Result]) -> list[Answer]:
+        answers: list[Answer] = []
         for (change, done, submitted_at), result in zip(batch, results, strict=True):
             self.pending_bytes -= change.size
             outcome: Outcome = result
@@ -191,10 +199,8 @@ class Writer:
                 # A defect; it must not leave the neighbours without an answer.
                 log.exception("a committed change could not be shown")
                 outcome = error
-            try:
-                done(outcome)
-            except Exception:
-                log.exception("a change could not be answered")
+            answers.append((done, outcome))
+        return answers
 
     def _show(self, sealed: Sealed, submitted_at: float) -> None:
         if sealed.is_replay:
@@ -204,6 +210,14 @@ class Writer:
         self._counters.events += len(sealed.events)
         self._counters.transients += len(sealed.transients)
         self._apply(sealed)
+
+
+def _tell(answers: list[Answer]) -> None:
+    for done, outcome in answers:
+        try:
+            done(outcome)
+        except Exception:
+            log.exception("a change could not be answered")
 
 
 def settle(future: asyncio.Future[Sealed], outcome: Outcome) -> None:

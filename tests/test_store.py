@@ -491,6 +491,37 @@ def test_disk_that_is_locked_by_another_program_is_failing_and_recovers(database
     assert [event.sequence for event in database.add_events(session, note())] == [1]
 
 
+def test_repeat_is_answered_while_the_disk_takes_nothing(database):
+    """It has nothing to write: it is looked up, and what is new beside it fails alone."""
+    session = database.create()
+    body = {"type": "note", "data": {}}
+    first = sealed_of(*database.commit(keyed(session, body, "k")))
+    database.connection.execute("PRAGMA busy_timeout = 0")
+    other = schema.connect(database.path)
+    other.execute("BEGIN IMMEDIATE")
+
+    again = sealed_of(*database.commit(keyed(session, body, "k")))
+    with pytest.raises(StorageFailing):
+        database.commit(keyed(session, body, "new"))
+
+    assert again.is_replay and again.answer == first.answer
+    other.execute("ROLLBACK")
+    other.close()
+
+
+def test_repeat_of_one_event_after_epochs_were_renewed_has_the_id_of_today(database):
+    """DESIGN 4.3: the rest is as the first time."""
+    session = database.create()
+    body = {"type": "note", "data": {}}
+    first = json.loads(sealed_of(*database.commit(keyed(session, body, "k"))).answer)
+    session.epoch += 1
+
+    again = json.loads(sealed_of(*database.commit(keyed(session, body, "k"))).answer)
+
+    assert again["lastEventId"] == again["events"][0]["id"] == session.last_event_id
+    assert again["events"][0] | {"id": first["events"][0]["id"]} == first["events"][0]
+
+
 def test_probe_writes_and_leaves_nothing(database):
     outside = "SELECT * FROM facts"
     before = database.connection.execute(outside).fetchall()

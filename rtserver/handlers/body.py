@@ -26,7 +26,8 @@ class RequestBody:
         self._headers = headers
         self._limit = limit
         length = headers.get("Content-Length", "")
-        self._announced_bytes = int(length) if length.isascii() and length.isdigit() else 0
+        # More digits than any limit has are too many, and more than int() takes.
+        self._announced_bytes = int(length[:20]) if length.isascii() and length.isdigit() else 0
         self._encoding = headers.get("Content-Encoding", "").strip().lower() or "identity"
         self._chunks: list[bytes] = []
         self.received = 0

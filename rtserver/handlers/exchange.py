@@ -4,7 +4,8 @@ A handler here is what `tornado.web.RequestHandler` is there, with what this ser
 (docs/decisions/wire.rst has the figures).  It speaks Tornado's public
 `HTTPMessageDelegate` and `HTTPConnection`, so that whatever reads the wire can be put under it.
 
-A request that never has to wait runs to its end within the call that brought it; only what waits becomes a task.
+A request that never has to wait runs to its end within the call that brought it; what waits becomes a task, or is
+called back (`LATER`).
 
 Knows nothing of tokens, sessions or JSON.
 """
@@ -17,7 +18,7 @@ import functools
 import logging
 import time
 import types
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from http.client import responses
 from typing import Any, cast
 
@@ -81,7 +82,7 @@ LATER = Later.LATER
 class Exchange(HTTPMessageDelegate):
     """One request.  Subclasses define a method for each HTTP method they allow: ``get``, ``post``, ...
 
-    A method answers and returns None, or is a coroutine, or returns `LATER` and calls `end` or `fail` when it can.
+    A method answers and returns None, or is a coroutine, or returns `LATER` and has `answer_later` called.
     """
 
     def __init__(self, connection: HTTPConnection, path_args: tuple[str, ...]) -> None:
@@ -197,6 +198,13 @@ class Exchange(HTTPMessageDelegate):
             return
         self._headers, self._status = self.default_headers(), 500
         self.write_error(error)
+
+    def answer_later(self, answer: Callable[[Any], None], outcome: Any) -> None:
+        """Answer with what was waited for; a defect in that is an answer, too."""
+        try:
+            answer(outcome)
+        except Exception as error:
+            self.fail(error)
 
     def _end_if_open(self) -> None:
         if not self.is_answered:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import partial
 
 from rtserver.changes import Sealed
 from rtserver.handlers.base import SessionHandler
@@ -24,7 +25,7 @@ class Publish(SessionHandler):
         session = self.hub.session_at_hand(self.principal, self.session_id)
         if session is None:
             return self._publish(publication)
-        self.hub.publish_to(self.principal, session, publication, self._answer)
+        self.hub.publish_to(self.principal, session, publication, partial(self.answer_later, self._answer))
         return LATER
 
     async def _publish(self, publication: Publication) -> None:
