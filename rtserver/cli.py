@@ -22,6 +22,7 @@ from rtserver.auth import Role, make_token, read_secret
 from rtserver.config import Config, Setting
 from rtserver.demo import Demo
 from rtserver.errors import ConfigRefused, StartRefused
+from rtserver.handlers.demonstration import demo_routes
 from rtserver.publication import is_name
 
 EXAMPLES = """\
@@ -151,7 +152,7 @@ def _demo(options: argparse.Namespace) -> int:
         options.data_dir = directory
         settings = _settings(options)
         _set_up_logging("warning")
-        asyncio.run(_run_demo(Server(settings)))
+        asyncio.run(_run_demo(Server(settings, more_routes=demo_routes)))
     return 0
 
 

@@ -1,0 +1,78 @@
+/**
+ * Long and short polls: what they ask, and when to ask again.
+ *
+ * Owns the parameters of both, the ETag of a short poll, how long a poll is held, and the pace.  One poll at a time,
+ * sent under the attempt it belongs to.  Refuses to decide between tiers.
+ */
+
+import { holdAfterCut, pollInterval } from "./backoff.js";
+import { timestampOf } from "./cursor.js";
+import { Pace } from "./pace.js";
+
+const HOLD_SECONDS = 30;
+/** How much longer than a poll is held the client waits for its answer. */
+const SLACK_SECONDS = 10;
+
+export class Polling {
+  /** `core` is {requests, intake, clock, clientId}. */
+  constructor(core) {
+    Object.assign(this, core);
+    this.interval = pollInterval(null);
+    this.delay = 0; // seconds until the next poll is worth it
+    this._hold = HOLD_SECONDS;
+    this._pace = new Pace();
+    this._etag = null;
+  }
+
+  /** A poll that is answered when there is news, at the latest after `seconds`. */
+  async long(signal, seconds = this._hold) {
+    await this._paced(signal);
+    const { requests, intake } = this;
+    const parameters = { ...intake.parameters, lastEventId: intake.cursor, timeout: seconds, clientId: this.clientId };
+    if (requests.roundTripMs > 0 && seconds === 0) this._roundTripMs = requests.roundTripMs;
+    if (this._roundTripMs) parameters.rtt = this._roundTripMs;
+    const answer = await requests.get("/updates", parameters, { signal, timeout: seconds + SLACK_SECONDS });
+    if (answer.verdict === "ok") {
+      this._note(answer);
+      intake.page(answer);
+      this.delay = answer.status === 204 ? answer.retryAfter : 0;
+      return { ...answer, verdict: answer.body?.closed ? "ended" : "ok" };
+    }
+    // What cuts a held request is asked to hold less the next time.
+    if (seconds > 5 && answer.elapsed > 5 && !answer.isOwnAbort) this._hold = Math.min(seconds, holdAfterCut(answer.elapsed));
+    return answer;
+  }
+
+  /** A poll that is answered at once. */
+  async short(signal) {
+    await this._paced(signal);
+    const { intake } = this;
+    const cursor = intake.cursor;
+    const parameters = { ...intake.parameters, since: timestampOf(cursor), lastEventId: cursor };
+    const headers = this._etag?.cursor === cursor ? { "If-None-Match": this._etag.value } : {};
+    const answer = await this.requests.get("/updates", parameters, { signal, headers });
+    if (answer.verdict !== "ok") return answer;
+    this._note(answer);
+    const hasMore = intake.page(answer);
+    const etag = answer.headers.get("etag");
+    if (etag && !hasMore) this._etag = { cursor: intake.cursor, value: etag };
+    this.delay = hasMore ? 0 : this.interval;
+    return answer;
+  }
+
+  _note({ headers }) {
+    this.interval = pollInterval(headers.get("poll-interval"));
+  }
+
+  async _paced(signal) {
+    const seconds = this._pace.take(this.clock.monotonic() / 1000);
+    if (seconds === 0 || signal.aborted) return;
+    await new Promise((resolve) => {
+      const timer = this.clock.setTimeout(resolve, seconds * 1000);
+      signal.addEventListener("abort", () => {
+        this.clock.clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}
