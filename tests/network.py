@@ -46,7 +46,7 @@ class Rules:
     """How the network behaves.
 
     ``streams``: "pass", "hold" (the head passes, the body does not), "html" (a block page), "reset".
-    ``held``: "pass", or "cut": what takes longer than a second is cut.
+    ``held``: "pass", "cut" (what takes longer than a second is cut), "mute" (its answer never comes).
     ``everything``: "pass", "html" (a block page for every request to the API), "gone" (nobody answers).
     """
 
@@ -160,7 +160,10 @@ class Network:
             sink.close()
 
     async def _bring(self, exchange: Exchange, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(await upstream.readuntil(b"\r\n\r\n"))
+        head = await upstream.readuntil(b"\r\n\r\n")
+        if exchange.is_held and self.rules.held == "mute":
+            await asyncio.get_running_loop().create_future()
+        writer.write(head)
         while more := await upstream.read(1 << 16):
             if exchange.is_stream and self.rules.streams == "hold":
                 continue

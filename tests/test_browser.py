@@ -77,3 +77,95 @@ def test_history_comes_first_and_live_events_follow_each_once(scene, new_browser
     sequences = page.evaluate("seen.events.map((e) => e.sequence)")
     assert sequences == sorted(set(sequences))
     assert page.evaluate("client.status.tier") == "sse"
+
+
+@in_browser
+def test_what_blocks_streams_or_holds_nothing_is_noticed_in_time(tmp_path, new_browser):  # noqa: F811
+    """The 10 and 15 seconds, once by the real clock; everywhere else a clock of the tests' own."""
+    with running(tmp_path / "data") as (service, mute), Network(service.server.port) as nothing_held:
+        mute.rules.streams = "hold"
+        nothing_held.rules.held = "mute"
+        service.say("before")
+        pages = [visit(new_browser(), service, network) for network in (mute, nothing_held)]
+        for page in pages:
+            follow(page, history=10)
+            wait_for(page, "seen.events.length === 1", 3)
+        on_long_poll, on_short_poll = pages
+
+        wait_for(on_long_poll, "client.status.tier === 'long-poll'", 12)
+        service.say("over long poll")
+        wait_for(on_long_poll, "seen.events.length === 2", 6)
+        wait_for(on_short_poll, "client.status.state === 'polling'", 27)
+        service.say("over short poll")
+        for page in pages:
+            wait_for(page, "seen.events.at(-1).data.content === 'over short poll'", 12)
+            assert contents(page) == ["before", "over long poll", "over short poll"]
+
+        assert on_long_poll.evaluate("seen.at.delayed") == pytest.approx(10, abs=0.7)
+        assert on_short_poll.evaluate("seen.at.polling") == pytest.approx(25, abs=0.7)
+        assert on_long_poll.evaluate("client.status.expectedDelay") == 5
+
+
+@in_browser
+def test_block_pages_are_named_and_never_rendered(scene, new_browser):  # noqa: F811
+    service, network = scene
+    network.rules.everything = "html"
+    browser = new_browser()
+    page = visit(browser, service, network)
+
+    follow(page, history=10)
+    wait_for(page, "client.status.state === 'blocked'", 5)
+
+    assert page.evaluate("client.status.nextRetryAt") is not None
+    assert page.evaluate("document.documentElement.dataset.hacked") is None
+    assert page.locator("#blocked").count() == 0
+    network.rules.everything = "pass"
+    page.evaluate("client.refresh()")
+    wait_for(page, "client.status.state === 'live'")
+    assert browser.problems == []
+
+
+@in_browser
+def test_a_stream_that_is_refused_by_a_filter_costs_no_time(scene, new_browser):  # noqa: F811
+    service, network = scene
+    network.rules.streams = "html"
+    page = visit(new_browser(), service, network)
+
+    follow(page)
+    wait_for(page, "client.status.state === 'delayed'", 5)
+    service.say("hello")
+
+    wait_for(page, "seen.events.length === 1", 8)
+    assert page.evaluate("client.transitions.map((t) => t.event)")[:5] == ["start", "ok", "stream refused", "ok", "ok"]
+
+
+@in_browser
+def test_killing_the_server_under_twenty_tabs_loses_and_doubles_nothing(tmp_path, new_browser):  # noqa: F811
+    """P2"""
+    with running(tmp_path / "data") as (service, network):
+        browser = new_browser()
+        browser.sign_in(network.url, service.token("alice"))
+        pages = [browser.open(f"{network.url}/page") for _ in range(20)]
+        for page in pages:
+            follow(page, history=50)
+        for page in pages:
+            wait_for(page, "client.status.state === 'live'")
+        said = [f"{n}" for n in range(10)]
+        for content in said:
+            service.say(content)
+        service.server.kill()
+        with ServerProcess(tmp_path / "data", "--port", str(service.server.port)) as again:
+            service.server = again
+            for content in ("a", "b", "c"):
+                service.say(content)
+                said.append(content)
+            for page in pages:
+                wait_for(page, "client.status.state === 'live' && seen.events.at(-1).data.content === 'c'", 20)
+            for page in pages:
+                assert contents(page) == said
+                sequences = page.evaluate("seen.events.map((e) => e.sequence)")
+                assert sequences == sorted(set(sequences))
+            assert network.most_held <= 2
+        api = [exchange for exchange in network.exchanges if exchange.is_api]
+        span = api[-1].began_at - api[0].began_at
+        assert len(api) / span / 20 <= 1

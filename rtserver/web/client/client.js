@@ -142,7 +142,6 @@ export class Client {
     if (this._isAsking) return;
     const attempt = this._attempt;
     this._isAsking = true;
-    attempt.signal.addEventListener("abort", () => (this._isAsking = false));
     const { intake } = this;
     const hasCursor = intake.cursor !== null;
     let answer = intake.snapshot === null ? await intake.join(attempt.signal) : null;

@@ -23,7 +23,7 @@ export function readOptions(options = {}) {
     heartbeat, compact, shareTabs = true, keepOutbox = true,
   } = options;
   check(typeof baseUrl === "string" && !/[?#]/.test(baseUrl), "baseUrl", 'is not an address such as "/rt" or "https://rt.example"');
-  check(SESSION_ID.test(sessionId), "sessionId", "must be 1 to 128 of A-Z a-z 0-9 . _ ~ @ : -");
+  check(typeof sessionId === "string" && SESSION_ID.test(sessionId), "sessionId", "must be 1 to 128 of A-Z a-z 0-9 . _ ~ @ : -");
   check(token === undefined || ["string", "function"].includes(typeof token), "token", "must be a string or a function");
   check(loginUrl === undefined || ["string", "function"].includes(typeof loginUrl), "loginUrl", "must be an address or a function");
   for (const [name, list] of [["eventTypes", eventTypes ?? []], ["types", types]]) {

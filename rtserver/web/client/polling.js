@@ -68,11 +68,13 @@ export class Polling {
     const seconds = this._pace.take(this.clock.monotonic() / 1000);
     if (seconds === 0 || signal.aborted) return;
     await new Promise((resolve) => {
-      const timer = this.clock.setTimeout(resolve, seconds * 1000);
-      signal.addEventListener("abort", () => {
+      const go = () => {
         this.clock.clearTimeout(timer);
+        signal.removeEventListener("abort", go);
         resolve();
-      });
+      };
+      const timer = this.clock.setTimeout(go, seconds * 1000);
+      signal.addEventListener("abort", go);
     });
   }
 }
