@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,6 +23,7 @@ OPTIONS = [
 # A name that is no secure context, unlike 127.0.0.1 and localhost.
 PLAIN_HOST = "branch.example"
 WAIT_MS = 15_000
+POLL_MS = 30
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian package chromium)")
 _thread = ThreadPoolExecutor(1, "browser")
@@ -36,6 +38,11 @@ def in_browser(test: Callable[..., None]) -> Callable[..., None]:
         _thread.submit(test, **fixtures).result()
 
     return run
+
+
+def in_thread(act: Callable[[], None]) -> None:
+    """Do something in the browser's thread."""
+    _thread.submit(act).result()
 
 
 @functools.cache
@@ -121,8 +128,20 @@ def follow(page: Any, session_id: str = "s", **options: Any) -> None:
 
 
 def wait_for(page: Any, condition: str, seconds: float = 15) -> None:
-    """Wait until a JavaScript expression is true on the page."""
-    page.wait_for_function(condition, timeout=seconds * 1000, polling=50)
+    """Wait until a JavaScript expression is true on the page.
+
+    Asked again and again: a page's strict policy lets nobody evaluate text inside of it.
+    """
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, f"not true within {seconds} s: {condition}\n{_shown(page)}"
+        page.wait_for_timeout(POLL_MS)
+
+
+def _shown(page: Any) -> str:
+    """Return what the client on the page says of itself."""
+    handle = "(window.client ?? document.querySelector('rt-status')?.client)"
+    return page.evaluate(f"JSON.stringify([{handle}?.status, {handle}?.transitions], null, 1)") or ""
 
 
 def contents(page: Any) -> list[str]:

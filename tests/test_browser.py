@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import urllib.parse
 import urllib.request
 from contextlib import contextmanager
 
 import pytest
 
-from tests.browser import contents, follow, in_browser, new_browser, wait_for  # noqa: F401, the fixture
+from tests.browser import PLAIN_HOST, contents, follow, in_browser, new_browser, wait_for  # noqa: F401, the fixture
 from tests.network import Network
 from tests.process import ServerProcess
 
@@ -169,3 +170,121 @@ def test_killing_the_server_under_twenty_tabs_loses_and_doubles_nothing(tmp_path
         api = [exchange for exchange in network.exchanges if exchange.is_api]
         span = api[-1].began_at - api[0].began_at
         assert len(api) / span / 20 <= 1
+
+
+@in_browser
+def test_a_block_that_is_lifted_is_noticed_beside_the_running_tier(scene, new_browser):  # noqa: F811
+    service, network = scene
+    network.rules.streams = "html"
+    browser = new_browser()
+    browser.sign_in(network.url, service.token("alice"))
+    page = browser.open("about:blank")
+    page.clock.install()
+    page.goto(f"{network.url}/page")
+    follow(page, history=10)
+    wait_for(page, "client.status.state === 'delayed'", 5)
+    network.rules.streams = "pass"
+    said = []
+
+    def live():
+        service.say(f"{len(said)}")
+        said.append(f"{len(said)}")
+        page.clock.run_for(5000)
+        return page.evaluate("client.status.state === 'live'")
+
+    assert any(live() for _ in range(30))
+    service.say("live again")
+    wait_for(page, "seen.events.at(-1).data.content === 'live again'")
+    assert contents(page) == [*said, "live again"]
+    assert page.evaluate("seen.states") == ["connecting", "delayed", "live"]
+
+
+@in_browser
+def test_a_page_of_a_plain_http_name_shares_its_connections_with_dignity(scene, new_browser):  # noqa: F811
+    """No secure context, so no locks: two tabs hold connections, the others poll."""
+    service, network = scene
+    url = network.url.replace("127.0.0.1", PLAIN_HOST)
+    browser = new_browser()
+    browser.sign_in(url, service.token("alice"))
+    pages = [browser.open(f"{url}/page") for _ in range(5)]
+    assert pages[0].evaluate("isSecureContext") is False
+
+    for page in pages:
+        follow(page)
+    for page in pages:
+        wait_for(page, "['live', 'polling'].includes(client.status.state)")
+    service.say("to all")
+    for page in pages:
+        wait_for(page, "seen.events.length === 1", 12)
+
+    assert sorted(page.evaluate("client.status.state") for page in pages) == [*["live"] * 2, *["polling"] * 3]
+    assert network.most_held <= 2
+    assert browser.problems == []
+
+
+@in_browser
+def test_what_is_said_offline_in_two_tabs_arrives_once_and_in_order_over_a_restart(tmp_path, new_browser):  # noqa: F811
+    with running(tmp_path / "data") as (service, network):
+        browser = new_browser()
+        browser.sign_in(network.url, service.token("alice"))
+        pages = [browser.open(f"{network.url}/page") for _ in range(2)]
+        for page in pages:
+            follow(page)
+            wait_for(page, "client.status.state === 'live'")
+        browser.context.set_offline(True)
+        service.server.kill()
+        network.cut()
+        for number in range(6):
+            pages[number % 2].evaluate(f"void client.send({{content: '{number}'}}).then((e) => (window.sent = e))")
+        wait_for(pages[0], "seen.outbox.length === 6")
+
+        with ServerProcess(tmp_path / "data", "--port", str(service.server.port)) as again:
+            service.server = again
+            browser.context.set_offline(False)
+            for page in pages:
+                wait_for(page, "seen.events.length >= 6 && window.sent?.sequence >= 7", 25)
+                assert contents(page) == [str(number) for number in range(6)]
+                assert page.evaluate("seen.outbox") == []
+
+
+@in_browser
+def test_a_token_function_makes_streams_by_ticket_and_no_token_stands_in_an_address(scene, new_browser):  # noqa: F811
+    service, network = scene
+    page = new_browser().open(f"{network.url}/page")
+    token = service.token("alice")
+
+    follow(page, token=token)
+    wait_for(page, "client.status.state === 'live'")
+
+    streams = [each for each in network.exchanges if each.is_stream]
+    assert len(streams) == 1 and "ticket=" in streams[0].query
+    assert not [each for each in network.exchanges if token in each.query]
+
+
+@in_browser
+def test_signing_in_is_asked_for_once_and_without_it_nothing_more_is_asked(scene, new_browser):  # noqa: F811
+    service, network = scene
+    page = new_browser().open(f"{network.url}/page")
+
+    with page.expect_navigation(url="**/page?next=*"):
+        follow(page, loginUrl="/page")
+    follow(page, loginUrl="/page")
+    wait_for(page, "client.status.state === 'signed-out'")
+
+    assert page.url.endswith("next=" + urllib.parse.quote(f"{network.url}/page", safe=""))
+    assert len([each for each in network.exchanges if each.is_api]) == 2
+
+
+@in_browser
+def test_a_page_that_comes_back_from_the_cache_catches_up(scene, new_browser):  # noqa: F811
+    service, network = scene
+    page = visit(new_browser(), service, network)
+    follow(page)
+    wait_for(page, "client.status.state === 'live'")
+    page.goto(f"{network.url}/page?elsewhere")
+    service.say("while away")
+    page.go_back()
+    if page.evaluate("window.client === undefined"):
+        pytest.skip("this Chromium did not keep the page")
+    wait_for(page, "seen.events.length === 1")
+    assert contents(page) == ["while away"]

@@ -192,6 +192,19 @@ test("the tier that worked is remembered, and a better one is tried beside it", 
   assert.equal(second.client.status.state, "live");
 });
 
+test("what is cut after two seconds, whenever there is nothing to say, is no long poll", async () => {
+  const { clock, world, seen } = await start((each) => {
+    each.network.streams = "refused";
+    each.network.held = "cut unless there is news";
+  });
+  for (let step = 0; step < 20; step++) {
+    world.server.say(`${step}`);
+    await clock.advance(5);
+  }
+  assert.equal(seen.client.status.state, "polling");
+  assert.equal(contents(seen).length, 20);
+});
+
 test("a promotion loses nothing: what came by both is told once", async () => {
   const { clock, world, seen } = await start(polling);
   await clock.advance(12);

@@ -213,6 +213,10 @@ export class World {
       return answer(200, { messages, hasMore: false, next: null, lastEventId: server.last });
     }
     if (path === "/events") return this._streamAsked();
+    if (held === "cut unless there is news" && path === "/updates" && Number(parameters.timeout) > 0) {
+      const cut = new Promise((resolve) => this.clock.setTimeout(() => resolve(null), 2000));
+      return Promise.race([this._updates(request, signal), cut]);
+    }
     if (path === "/updates" && held !== "pass" && Number(parameters.timeout) > 0) return this._heldBadly(held, signal);
     return this._updates(request, signal);
   }

@@ -22,6 +22,7 @@ const MAX_TRANSITIONS = 30;
 /** A heartbeat may be late once; after two and a little, the path is dead. */
 const MISSED_BEATS = 2;
 const BEAT_SLACK_SECONDS = 5;
+const DATE_MS = 1500;
 /** Somebody who presses "Try now" again and again sends no more than one request a second. */
 const REFRESH_SECONDS = 1;
 
@@ -111,7 +112,9 @@ export class Client {
 
   /** The server has given a sign of life; `serverMs` is its clock. */
   heard(serverMs = null) {
-    if (Number.isFinite(serverMs) && serverMs !== null) this._skewMs = serverMs - this.clock.now();
+    const skewMs = serverMs === null ? this._skewMs : serverMs - this.clock.now();
+    // A Date has whole seconds; what differs by less is the same clock.
+    if (Math.abs(skewMs - this._skewMs) > DATE_MS) this._skewMs = skewMs;
     this._heardAt = this.clock.now();
     this._facts.asOf = new Date(this._heardAt + this._skewMs).toISOString();
     this._changed();

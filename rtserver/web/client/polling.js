@@ -12,6 +12,9 @@ import { Pace } from "./pace.js";
 const HOLD_SECONDS = 30;
 /** How much longer than a poll is held the client waits for its answer. */
 const SLACK_SECONDS = 10;
+/** Failing sooner than this is not being cut but finding nobody. */
+const CUT_SECONDS = 0.5;
+const MAX_CUTS = 3;
 
 export class Polling {
   /** `core` is {requests, intake, clock, clientId}. */
@@ -22,6 +25,8 @@ export class Polling {
     this._hold = HOLD_SECONDS;
     this._pace = new Pace();
     this._etag = null;
+    this._cuts = 0; // in a row
+    this._cutAfter = 0; // how long the last of them was held
   }
 
   /** A poll that is answered when there is news, at the latest after `seconds`. */
@@ -32,15 +37,26 @@ export class Polling {
     if (requests.roundTripMs > 0 && seconds === 0) this._roundTripMs = requests.roundTripMs;
     if (this._roundTripMs) parameters.rtt = this._roundTripMs;
     const answer = await requests.get("/updates", parameters, { signal, timeout: seconds + SLACK_SECONDS });
-    if (answer.verdict === "ok") {
-      this._note(answer);
-      intake.page(answer);
-      this.delay = answer.status === 204 ? answer.retryAfter : 0;
-      return { ...answer, verdict: answer.body?.closed ? "ended" : "ok" };
-    }
-    // What cuts a held request is asked to hold less the next time.
-    if (seconds > 5 && answer.elapsed > 5 && !answer.isOwnAbort) this._hold = Math.min(seconds, holdAfterCut(answer.elapsed));
-    return answer;
+    if (answer.verdict !== "ok") return this._wasCut(seconds, answer);
+    if (answer.elapsed >= this._cutAfter) this._cuts = 0;
+    this._note(answer);
+    intake.page(answer);
+    this.delay = answer.status === 204 ? answer.retryAfter : 0;
+    return { ...answer, verdict: answer.body?.closed ? "ended" : "ok" };
+  }
+
+  /**
+   * What cuts a held request is asked to hold less the next time.  Cut again and again, with nothing held as long in
+   * between, is no accident: quick answers of a lively session prove nothing of silence.
+   */
+  _wasCut(seconds, answer) {
+    if (answer.verdict !== "failed" || answer.isOwnAbort || answer.elapsed < CUT_SECONDS) return answer;
+    this._cuts += 1;
+    this._cutAfter = answer.elapsed;
+    if (answer.elapsed > 5) this._hold = Math.min(seconds, holdAfterCut(answer.elapsed));
+    if (this._cuts < MAX_CUTS) return answer;
+    this._cuts = 0;
+    return { ...answer, verdict: "broken" };
   }
 
   /** A poll that is answered at once. */
