@@ -37,7 +37,7 @@ async () => {
   const states = [
     { state: "connecting", asOf: null },
     { state: "live", tier: "sse", expectedDelay: 0 },
-    { state: "delayed", tier: "long-poll", expectedDelay: 5, reason: "something on the network holds live updates back" },
+    { state: "delayed", tier: "long-poll", expectedDelay: 5, reason: "the connection was lost" },
     { state: "polling", tier: "short-poll", expectedDelay: 7, reason: "live updates did not arrive in time" },
     { state: "reconnecting", reason: "the connection was lost", nextRetryAt: soon(12) },
     { state: "offline", nextRetryAt: soon(38) },

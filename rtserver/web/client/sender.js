@@ -12,6 +12,8 @@ import { add, merge, outcome, parse, remove } from "./outbox.js";
 
 /** The server remembers a `messageId` for at least a day; what is older than that could be published twice. */
 const MAX_AGE_SECONDS = 23 * 3600;
+/** So many answers are remembered, until storage says the same in every tab. */
+const MAX_DONE = 1000;
 
 /** Why a message will never arrive; `problem` is the server's own document, where there is one. */
 export class SendRefused extends Error {
@@ -27,7 +29,8 @@ export class Sender {
     Object.assign(this, settings);
     this._onOutbox = onOutbox;
     this._say = say;
-    this._mine = []; // what this tab said, also where nothing can be kept
+    this._known = []; // what any tab said: storage is late between tabs, and may keep nothing
+    this._done = new Set(); // what was answered, for the same reason
     this._waiting = new Map(); // messageId -> {resolve, reject}
     this._isDraining = false;
     this._attempt = 0;
@@ -40,15 +43,16 @@ export class Sender {
     const entry = { messageId: data.messageId ?? randomId(), type, data, at: this.clock.now() };
     const entries = add(this._load(), entry);
     if (entries === null) return Promise.reject(new SendRefused("too many messages wait to be sent"));
-    this._mine.push(entry);
+    this._known.push(entry);
     this._save(entries);
     const sent = new Promise((resolve, reject) => this._waiting.set(entry.messageId, { resolve, reject }));
-    this._say("outbox");
+    this._say("outbox", entry);
     return sent;
   }
 
   /** Another tab has said or sent something. */
   hear(kind, message) {
+    if (kind === "outbox") this._known = merge(this._known, [message]);
     if (kind === "sent") this._settle(message.messageId, (waiting) => waiting.resolve(message.event));
     if (kind === "refused") {
       this._settle(message.messageId, (waiting) => waiting.reject(new SendRefused(message.reason, message.status, message.problem)));
@@ -111,21 +115,28 @@ export class Sender {
   }
 
   _announce(kind, message) {
-    this._mine = remove(this._mine, message.messageId);
-    this._save(remove(this._load(), message.messageId));
+    this._settled(message.messageId);
+    this._save(this._load());
     this._say(kind, message);
     this.hear(kind, message);
   }
 
   _settle(messageId, then) {
-    this._mine = remove(this._mine, messageId);
+    this._settled(messageId);
     const waiting = this._waiting.get(messageId);
     this._waiting.delete(messageId);
     if (waiting) then(waiting);
   }
 
+  _settled(messageId) {
+    this._known = remove(this._known, messageId);
+    this._done.add(messageId);
+    if (this._done.size > MAX_DONE) this._done.delete(this._done.values().next().value);
+  }
+
   _load() {
-    return merge(parse(this.storage.get(`outbox ${this.name}`)), this._mine);
+    const kept = merge(parse(this.storage.get(`outbox ${this.name}`)), this._known);
+    return kept.filter(({ messageId }) => !this._done.has(messageId));
   }
 
   _save(entries) {
