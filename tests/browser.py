@@ -40,9 +40,9 @@ def in_browser(test: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def in_thread(act: Callable[[], None]) -> None:
+def in_thread(act: Callable[[], Any]) -> Any:
     """Do something in the browser's thread."""
-    _thread.submit(act).result()
+    return _thread.submit(act).result()
 
 
 @functools.cache

@@ -83,15 +83,15 @@ class Demo:
         self._process.stdout.close()
 
 
-def shoot(network: Network, name: str, options: dict[str, Any], rules: Rules, act: Callable[[Any], None]) -> None:
+def shoot(network: Network, path: Path, options: dict[str, Any], rules: Rules, act: Callable[[Any], None]) -> None:
     """Open the chat under these rules, do something there, and take the picture."""
     network.rules = rules
     browser = Browser(**options)
     try:
         page = browser.open(f"{network.url}/")
         act(page)
-        page.screenshot(path=PLACE / f"{name}.png")
-        print(f"docs/screenshots/{name}.png", browser.problems or "")
+        page.screenshot(path=path)
+        assert not browser.problems, browser.problems
     finally:
         browser.close()
 
@@ -127,31 +127,36 @@ def details(page: Any) -> None:
     page.locator("rt-status dl dt").first.wait_for()
 
 
-def gallery(network: Network, name: str, options: dict[str, Any]) -> None:
+def gallery(network: Network, path: Path, options: dict[str, Any]) -> None:
     browser = Browser(viewport={"width": 780, "height": 640}, **options)
     try:
         page = browser.open(f"{network.url}/page")
         page.evaluate(GALLERY)
-        page.screenshot(path=PLACE / f"{name}.png", full_page=True)
-        print(f"docs/screenshots/{name}.png", browser.problems or "")
+        page.locator("body").screenshot(path=path)
+        assert not browser.problems, browser.problems
     finally:
         browser.close()
 
 
-def main() -> None:
-    PLACE.mkdir(exist_ok=True)
+def main(place: Path) -> None:
+    """Take every picture."""
+    place.mkdir(exist_ok=True)
+    chats: dict[str, tuple[dict[str, Any], Rules, Callable[[Any], None]]] = {
+        "live": (WIDE, Rules(), shows("live", at_work())),
+        "live-typing-dark": (WIDE | DARK, Rules(), shows("live", at_work("typing"))),
+        "long-poll": (WIDE, MUTE, shows("delayed", at_work())),
+        "short-poll": (WIDE, NOTHING_HELD, shows("polling", at_work())),
+        "details": (WIDE, NOTHING_HELD, details),
+        "phone": (PHONE, Rules(), shows("live")),
+        "phone-dark": (PHONE | DARK, Rules(), shows("live", at_work())),
+    }
     with Demo() as demo, Network(demo.port) as network:
-        gallery(network, "states", {})
-        gallery(network, "states-dark", DARK)
-        shoot(network, "live", WIDE, Rules(), shows("live", at_work()))
-        shoot(network, "live-typing-dark", WIDE | DARK, Rules(), shows("live", at_work("typing")))
-        shoot(network, "long-poll", WIDE, MUTE, shows("delayed", at_work()))
-        shoot(network, "short-poll", WIDE, NOTHING_HELD, shows("polling", at_work()))
-        shoot(network, "details", WIDE, NOTHING_HELD, details)
-        shoot(network, "phone", PHONE, Rules(), shows("live"))
-        shoot(network, "phone-dark", PHONE | DARK, Rules(), shows("live", at_work()))
-        shoot(network, "phone-offline", PHONE, Rules(), offline(network))
+        gallery(network, place / "states.png", {})
+        gallery(network, place / "states-dark.png", DARK)
+        for name, (options, rules, act) in chats.items():
+            shoot(network, place / f"{name}.png", options, rules, act)
+        shoot(network, place / "phone-offline.png", PHONE, Rules(), offline(network))
 
 
 if __name__ == "__main__":
-    in_thread(main)
+    in_thread(lambda: main(PLACE))

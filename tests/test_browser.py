@@ -2,62 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import urllib.parse
-import urllib.request
-from contextlib import contextmanager
 
 import pytest
 
 from tests.browser import PLAIN_HOST, contents, follow, in_browser, new_browser, wait_for  # noqa: F401, the fixture
-from tests.network import Network
-from tests.process import ServerProcess
-
-
-class Service:
-    """What an application does at the server, blocking."""
-
-    def __init__(self, server: ServerProcess) -> None:
-        self.server = server
-
-    def post(self, path: str, document: object, who: str = "service") -> dict:
-        request = urllib.request.Request(
-            f"{self.server.url}/api/sessions{path}",
-            json.dumps(document).encode(),
-            self.server.headers(who) | {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
-
-    def create(self, session_id: str = "s", people: tuple[str, ...] = ("alice", "bob")) -> None:
-        self.post("", {"sessionId": session_id, "participants": [{"participantId": person} for person in people]})
-
-    def say(self, content: str, who: str = "bob", session_id: str = "s") -> str:
-        body = {"type": "message_added", "data": {"content": content}}
-        return self.post(f"/{session_id}/events", body, who)["events"][0]["id"]
-
-    def token(self, who: str) -> str:
-        return self.server.headers(who)["Authorization"].removeprefix("Bearer ")
-
-
-@contextmanager
-def running(path, *arguments):
-    """A server with the session ``s`` behind a network."""
-    with ServerProcess(path, *arguments) as server, Network(server.port) as network:
-        service = Service(server)
-        service.create()
-        yield service, network
+from tests.visits import blocked, killed_under_tabs, running, said_offline, visit
 
 
 @pytest.fixture
 def scene(tmp_path):
     with running(tmp_path / "data") as both:
         yield both
-
-
-def visit(browser, service, network, who="alice"):
-    browser.sign_in(network.url, service.token(who))
-    return browser.open(f"{network.url}/page")
 
 
 @in_browser
@@ -83,28 +39,12 @@ def test_history_comes_first_and_live_events_follow_each_once(scene, new_browser
 @in_browser
 def test_what_blocks_streams_or_holds_nothing_is_noticed_in_time(tmp_path, new_browser):  # noqa: F811
     """The 10 and 15 seconds, once by the real clock; everywhere else a clock of the tests' own."""
-    with running(tmp_path / "data") as (service, mute), Network(service.server.port) as nothing_held:
-        mute.rules.streams = "hold"
-        nothing_held.rules.held = "mute"
-        service.say("before")
-        pages = [visit(new_browser(), service, network) for network in (mute, nothing_held)]
-        for page in pages:
-            follow(page, history=10)
-            wait_for(page, "seen.events.length === 1", 3)
-        on_long_poll, on_short_poll = pages
+    figures = blocked(tmp_path, new_browser)
 
-        wait_for(on_long_poll, "client.status.tier === 'long-poll'", 12)
-        service.say("over long poll")
-        wait_for(on_long_poll, "seen.events.length === 2", 6)
-        wait_for(on_short_poll, "client.status.state === 'polling'", 27)
-        service.say("over short poll")
-        for page in pages:
-            wait_for(page, "seen.events.at(-1).data.content === 'over short poll'", 12)
-            assert contents(page) == ["before", "over long poll", "over short poll"]
-
-        assert on_long_poll.evaluate("seen.at.delayed") == pytest.approx(10, abs=0.7)
-        assert on_short_poll.evaluate("seen.at.polling") == pytest.approx(25, abs=0.7)
-        assert on_long_poll.evaluate("client.status.expectedDelay") == 5
+    assert figures.history_seconds < 1
+    assert figures.long_poll_seconds == pytest.approx(10, abs=0.7)
+    assert figures.short_poll_seconds == pytest.approx(25, abs=0.7)
+    assert figures.is_complete
 
 
 @in_browser
@@ -143,33 +83,11 @@ def test_a_stream_that_is_refused_by_a_filter_costs_no_time(scene, new_browser):
 @in_browser
 def test_killing_the_server_under_twenty_tabs_loses_and_doubles_nothing(tmp_path, new_browser):  # noqa: F811
     """P2"""
-    with running(tmp_path / "data") as (service, network):
-        browser = new_browser()
-        browser.sign_in(network.url, service.token("alice"))
-        pages = [browser.open(f"{network.url}/page") for _ in range(20)]
-        for page in pages:
-            follow(page, history=50)
-        for page in pages:
-            wait_for(page, "client.status.state === 'live'")
-        said = [f"{n}" for n in range(10)]
-        for content in said:
-            service.say(content)
-        service.server.kill()
-        with ServerProcess(tmp_path / "data", "--port", str(service.server.port)) as again:
-            service.server = again
-            for content in ("a", "b", "c"):
-                service.say(content)
-                said.append(content)
-            for page in pages:
-                wait_for(page, "client.status.state === 'live' && seen.events.at(-1).data.content === 'c'", 20)
-            for page in pages:
-                assert contents(page) == said
-                sequences = page.evaluate("seen.events.map((e) => e.sequence)")
-                assert sequences == sorted(set(sequences))
-            assert network.most_held <= 2
-        api = [exchange for exchange in network.exchanges if exchange.is_api]
-        span = api[-1].began_at - api[0].began_at
-        assert len(api) / span / 20 <= 1
+    figures = killed_under_tabs(tmp_path, new_browser(), tabs=20, kills=1)
+
+    assert (figures.lost, figures.doubled) == (0, 0)
+    assert figures.most_held <= 2
+    assert figures.requests_per_second_and_tab <= 1
 
 
 @in_browser
@@ -223,27 +141,11 @@ def test_a_page_of_a_plain_http_name_shares_its_connections_with_dignity(scene, 
 
 @in_browser
 def test_what_is_said_offline_in_two_tabs_arrives_once_and_in_order_over_a_restart(tmp_path, new_browser):  # noqa: F811
-    with running(tmp_path / "data") as (service, network):
-        browser = new_browser()
-        browser.sign_in(network.url, service.token("alice"))
-        pages = [browser.open(f"{network.url}/page") for _ in range(2)]
-        for page in pages:
-            follow(page)
-            wait_for(page, "client.status.state === 'live'")
-        browser.context.set_offline(True)
-        service.server.kill()
-        network.cut()
-        for number in range(6):
-            pages[number % 2].evaluate(f"void client.send({{content: '{number}'}}).then((e) => (window.sent = e))")
-        wait_for(pages[0], "seen.outbox.length === 6")
+    found = said_offline(tmp_path, new_browser())
 
-        with ServerProcess(tmp_path / "data", "--port", str(service.server.port)) as again:
-            service.server = again
-            browser.context.set_offline(False)
-            for page in pages:
-                wait_for(page, "seen.events.length >= 6 && window.sent?.sequence >= 7", 25)
-                assert contents(page) == [str(number) for number in range(6)]
-                assert page.evaluate("seen.outbox") == []
+    assert found.stored == found.said
+    assert found.seen == [found.said, found.said]
+    assert found.waiting == 0
 
 
 @in_browser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -50,3 +51,38 @@ def test_nothing_is_made_of_text_from_elsewhere(path):
     """Whatever the server or anybody else sends is text on the page, and never markup or code."""
     text = path.read_text()
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function\(", text)
+
+
+def _options():
+    return set(
+        re.findall(r'"(\w+)"', re.search(r"const NAMES = \[(.*?)\]", (CLIENT / "options.js").read_text(), re.S)[1])
+    )
+
+
+def test_every_option_is_explained_and_has_a_type():
+    page, types = (HERE.parent.parent / "docs" / "client.rst").read_text(), (CLIENT / "rtclient.d.ts").read_text()
+    declared = re.search(r"interface Options \{(.*?)\}\n", types, re.DOTALL)[1]
+    assert set(re.findall(r"^``(\w+)``  ", page, re.MULTILINE)) - _states() == _options()
+    assert set(re.findall(r"^  (\w+)\??:", declared, re.MULTILINE)) == _options()
+
+
+def _states():
+    return set(json.loads((HERE / "transitions.json").read_text())["people"].values())
+
+
+def test_every_status_is_explained_and_has_a_type():
+    page, types = (HERE.parent.parent / "docs" / "client.rst").read_text(), (CLIENT / "rtclient.d.ts").read_text()
+    declared = re.search(r"type State =(.*?);", types, re.DOTALL)[1]
+    assert set(re.findall(r'"([a-z-]+)"', declared)) == _states()
+    for state in _states():
+        assert f"\n``{state}`` " in page
+
+
+def test_every_part_of_the_handle_is_explained_and_has_a_type():
+    handle = (CLIENT / "rtclient.js").read_text().partition("_makeHandle() {")[2]
+    parts = set(re.findall(r"^      (?:get )?(\w+)(?:\(\) \{|: )", handle, re.MULTILINE))
+    page, types = (HERE.parent.parent / "docs" / "client.rst").read_text(), (CLIENT / "rtclient.d.ts").read_text()
+    declared = re.search(r"interface Connection \{(.*?)\}\n", types, re.DOTALL)[1]
+    assert parts == set(re.findall(r"^  (?:readonly )?(\w+)", declared, re.MULTILINE))
+    for part in parts - {"sessionId"}:
+        assert re.search(rf"^``{part}", page, re.MULTILINE), part

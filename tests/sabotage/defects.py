@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.sabotage.clients import CLIENTS
 from tests.sabotage.defect import Defect
 from tests.sabotage.polling import POLLING
 from tests.sabotage.speed import SPEED
@@ -348,6 +349,7 @@ DEFECTS = (
         "while True:",
         "test_contract_compression.py::test_gzip_has_so_many_members_and_no_more",
     ),
+    *CLIENTS,
     *POLLING,
     *SPEED,
 )
