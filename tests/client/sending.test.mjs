@@ -72,6 +72,7 @@ test("what a tab could not send before it was closed is sent by another", async 
   await clock.advance(1);
   const sending = one.client.send({ content: "left behind" });
   sending.catch(() => {});
+  await clock.advance(0);
   one.client.close();
   await clock.advance(1);
   world.network.plain = "pass";
@@ -80,16 +81,53 @@ test("what a tab could not send before it was closed is sent by another", async 
   assert.deepEqual(contents(two), ["left behind"]);
 });
 
-test("what waits survives a reload", async () => {
+test("what waits survives a reload, for the same person", async () => {
   const world = new World();
   world.network.plain = "gone";
-  const { seen, clock } = await live(world);
+  const { seen, clock } = await live(world, { identity: "alice" });
   seen.client.send({ content: "before the reload" }).catch(() => {});
+  await clock.advance(0);
   seen.client.close();
   world.network.plain = "pass";
-  const { seen: again } = await live(world);
+  const { seen: other } = await live(world, { identity: "bob" });
+  assert.deepEqual(other.outbox, []);
+  const { seen: again } = await live(world, { identity: "alice" });
   await clock.advance(1);
   assert.deepEqual(contents(again), ["before the reload"]);
+});
+
+test("what waits under a cookie stays in its tab: it may be another person's tomorrow", async () => {
+  const world = new World();
+  world.network.plain = "gone";
+  const environment = world.environment();
+  const seen = follow(connect, world, {}, environment);
+  seen.client.send({ content: "before the reload" }).catch(() => {});
+  await world.clock.advance(3);
+  seen.client.close();
+  world.network.plain = "pass";
+  assert.deepEqual([...world.local.kept.keys()].filter((key) => key.startsWith("outbox")), []);
+  const again = follow(connect, world, {}, environment);
+  await world.clock.advance(5);
+  assert.deepEqual(contents(again), ["before the reload"]);
+});
+
+test("two people in one browser share neither connection nor outbox", async () => {
+  const world = new World();
+  const token = (sub) => async () => `x.${Buffer.from(JSON.stringify({ sub })).toString("base64url")}.y`;
+  const { seen: alice } = await live(world, { token: token("alice") });
+  const { seen: bob, clock } = await live(world, { token: token("bob") });
+  assert.equal(world.streams.length, 2);
+  world.network.plain = "gone";
+  world.cut();
+  await clock.advance(1);
+  alice.client.send({ content: "of alice" }).catch(() => {});
+  await clock.advance(1);
+  assert.equal(alice.outbox.length, 1);
+  assert.deepEqual(bob.outbox, []);
+  world.network.plain = "pass";
+  await clock.advance(20);
+  const sent = world.asked("/events").filter(({ method, body }) => method === "POST" && body.data.content === "of alice");
+  assert.ok(sent.every(({ headers }) => headers.Authorization.includes(Buffer.from('{"sub":"alice"}').toString("base64url"))));
 });
 
 test("what the server refuses for good is told, and holds nothing up", async () => {

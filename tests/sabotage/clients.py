@@ -16,7 +16,7 @@ CLIENTS = (
         "inbox",
         "found.epoch === this._place.epoch && found.sequence > this._place.sequence",
         "found.epoch === this._place.epoch",
-        "sending",
+        "pure",
     ),
     _under_node(
         "give up a tier without asking whether anything works",
@@ -75,6 +75,13 @@ CLIENTS = (
         "export const PLACES = 2;",
         "export const PLACES = 9;",
         "tabs",
+    ),
+    _under_node(
+        "mix up what two people say in one browser",
+        "rtclient",
+        'const name = `${api} ${who ?? "cookie"} ',
+        "const name = `${api} ",
+        "sending",
     ),
     _under_node(
         "go to the sign-in page again and again",

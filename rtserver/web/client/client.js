@@ -23,6 +23,8 @@ const MAX_TRANSITIONS = 30;
 const MISSED_BEATS = 2;
 const BEAT_SLACK_SECONDS = 5;
 const DATE_MS = 1500;
+/** A token function that gives tokens which are about to end makes no storm of streams. */
+const SHORTEST_RENEWAL_SECONDS = 10;
 /** Somebody who presses "Try now" again and again sends no more than one request a second. */
 const REFRESH_SECONDS = 1;
 
@@ -281,7 +283,7 @@ export class Client {
   /** Before the token ends, another stream takes over with a new one. */
   renewInTime(attempt) {
     const left = this.token.isRenewable ? this.token.secondsLeft() : null;
-    if (left !== null) attempt.after("renewal", Math.max(1, left), () => this._replaceStream(attempt));
+    if (left !== null) attempt.after("renewal", Math.max(SHORTEST_RENEWAL_SECONDS, left), () => this._replaceStream(attempt));
   }
 
   _replaceStream(attempt) {

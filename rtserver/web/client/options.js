@@ -10,7 +10,7 @@ const SESSION_ID = /^(?!\.{1,2}$)[A-Za-z0-9._~@:-]{1,128}$/;
 const EVENT_TYPE = /^[a-z][a-z0-9_.-]{0,63}$/;
 const NAMES = [
   "baseUrl", "sessionId", "token", "onEvent", "onReset", "onStatus", "onOutbox", "loginUrl", "eventTypes", "types",
-  "history", "cursor", "tiers", "heartbeat", "compact", "shareTabs", "keepOutbox",
+  "history", "cursor", "tiers", "heartbeat", "compact", "shareTabs", "keepOutbox", "identity",
 ];
 
 /** Return the options complete, with `api`, the address of the session. */
@@ -20,7 +20,7 @@ export function readOptions(options = {}) {
   }
   const {
     baseUrl = "", sessionId, token, loginUrl, eventTypes, types = [], history = 0, cursor = null, tiers = TIERS,
-    heartbeat, compact, shareTabs = true, keepOutbox = true,
+    heartbeat, compact, shareTabs = true, keepOutbox = true, identity = null,
   } = options;
   check(typeof baseUrl === "string" && !/[?#]/.test(baseUrl), "baseUrl", 'is not an address such as "/rt" or "https://rt.example"');
   check(typeof sessionId === "string" && SESSION_ID.test(sessionId), "sessionId", "must be 1 to 128 of A-Z a-z 0-9 . _ ~ @ : -");
@@ -33,11 +33,12 @@ export function readOptions(options = {}) {
   check(cursor === null || typeof cursor === "string", "cursor", "must be the id of an event");
   check(Array.isArray(tiers) && tiers.length > 0 && tiers.every((tier) => TIERS.includes(tier)), "tiers", `must be of ${TIERS.join(", ")}`);
   check(heartbeat === undefined || (Number.isInteger(heartbeat) && heartbeat >= 5 && heartbeat <= 60), "heartbeat", "must be 5 to 60");
+  check(identity === null || (typeof identity === "string" && identity !== ""), "identity", "must be a name");
   for (const name of ["onEvent", "onReset", "onStatus", "onOutbox"]) {
     check(options[name] === undefined || typeof options[name] === "function", name, "must be a function");
   }
   return {
-    ...options, token, loginUrl, history, cursor, heartbeat, compact, shareTabs, keepOutbox, sessionId, types,
+    ...options, token, loginUrl, history, cursor, heartbeat, compact, shareTabs, keepOutbox, identity, sessionId, types,
     eventTypes: eventTypes?.length ? eventTypes : undefined,
     tiers: TIERS.filter((tier) => tiers.includes(tier)),
     api: `${baseUrl.replace(/\/+$/, "")}/api/sessions/${encodeURIComponent(sessionId)}`,

@@ -81,6 +81,7 @@ export interface Options {
   compact?: boolean;
   shareTabs?: boolean;
   keepOutbox?: boolean;
+  identity?: string | null;
 }
 
 export interface Connection {

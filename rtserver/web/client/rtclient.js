@@ -45,7 +45,7 @@ class Connection {
     this._intake = new Intake({ requests, cursor, history, eventTypes, compact, signal: this._life.signal }, {
       event: (event) => this._call(options.onEvent, event),
       reset: (reset) => {
-        this._sharing.reset(reset);
+        this._sharing?.reset(reset);
         this._call(options.onReset, reset);
       },
       batch: (after, events) => this._sharing.batch(after, events),
@@ -56,22 +56,33 @@ class Connection {
       knownTypes: new Set([...(eventTypes ?? []), ...options.types]), signIn: new SignIn(options.loginUrl, environment),
     };
     this._client = new Client(core, () => this._changed());
-    this._tiers = options.tiers.filter((tier) => tier !== "sse" || environment.EventSource !== undefined);
-    const name = `${options.api} ${token.subject()} ${eventTypes?.join() ?? ""}`;
-    this._sender = new Sender(
-      {
-        requests, clock: this._clock, locks: environment.locks, name,
-        storage: options.keepOutbox ? environment.localStorage : { get: () => null, set: () => false },
-      },
-      (entries) => this._call(options.onOutbox, entries),
-      (kind, message) => this._sharing.tell(kind, message),
-    );
     this._typing = new Typing(requests, this._clock);
-    this._sharing = new Sharing(this, { ...core, name, tiers: this._tiers, isShared: options.shareTabs });
     this._wake = new Wake(environment, (word) => this._woke(word));
     this._shown = "";
     this._shownAt = -Infinity;
     this.handle = this._makeHandle();
+    this._ready = this._begin(core, environment);
+  }
+
+  /** Begin as soon as it is known whose connection this is: what people say and read is never mixed up between them. */
+  async _begin(core, environment) {
+    const { api, identity, eventTypes, tiers, shareTabs, keepOutbox } = this._options;
+    const { sessionStorage, localStorage } = environment;
+    const who = identity ?? (core.token.isRenewable ? await knownSubject(core.token, api, sessionStorage) : core.token.subject());
+    if (this._life.signal.aborted) return;
+    const name = `${api} ${who ?? "cookie"} ${eventTypes?.join() ?? ""}`;
+    // Nobody knows whom a cookie stands for, and it may be another person's tomorrow: what waits stays in its tab.
+    const kept = who === null ? sessionStorage : localStorage;
+    this._sender = new Sender(
+      {
+        requests: core.requests, clock: this._clock, locks: environment.locks, name,
+        storage: keepOutbox ? kept : { get: () => null, set: () => false },
+      },
+      (entries) => this._call(this._options.onOutbox, entries),
+      (kind, message) => this._sharing.tell(kind, message),
+    );
+    const usable = tiers.filter((tier) => tier !== "sse" || environment.EventSource !== undefined);
+    this._sharing = new Sharing(this, { environment, name, tiers: usable, isShared: shareTabs });
     this._sharing.start();
   }
 
@@ -92,7 +103,7 @@ class Connection {
   }
 
   get status() {
-    return this._sharing.status ?? this._client.status;
+    return this._sharing?.status ?? this._client.status;
   }
 
   /** Tell everybody who watches, if there is news: `asOf` alone is told every few seconds at most. */
@@ -102,9 +113,9 @@ class Connection {
     const now = this._clock.monotonic();
     if (shown === this._shown && now - this._shownAt < 2000) return;
     Object.assign(this, { _shown: shown, _shownAt: now });
-    this._sharing.tellStatus(status);
+    this._sharing?.tellStatus(status);
     for (const listener of this._listeners) this._call(listener, status);
-    if (["live", "delayed", "polling"].includes(status.state)) this._sender.drain();
+    if (["live", "delayed", "polling"].includes(status.state)) this._sender?.drain();
   }
 
   _changed() {
@@ -112,6 +123,7 @@ class Connection {
   }
 
   _woke(word) {
+    if (this._sharing === undefined) return undefined;
     if (word === "leave") return this._sharing.leave();
     if (word === "seen") return this._client.look();
     this._sharing.woke(word);
@@ -129,11 +141,13 @@ class Connection {
     }
   }
 
-  _send(data, type) {
-    if (this._life.signal.aborted) return Promise.reject(new TypeError("the connection is closed"));
+  async _send(data, type) {
+    if (this._life.signal.aborted) throw new TypeError("the connection is closed");
     if (typeof data !== "object" || data === null || Array.isArray(data)) {
-      return Promise.reject(new TypeError("send() takes an object, for example {content: \"Good morning\"}"));
+      throw new TypeError('send() takes an object, for example {content: "Good morning"}');
     }
+    if (this._sender === undefined) await this._ready;
+    if (this._life.signal.aborted) throw new TypeError("the connection is closed");
     const sent = this._sender.send(type, data);
     if (!["reconnecting", "offline", "blocked", "signed-out", "stopped"].includes(this.status.state)) this._sender.drain();
     return sent;
@@ -142,9 +156,9 @@ class Connection {
   _close() {
     if (this._life.signal.aborted) return;
     this._wake.close();
-    this._sharing.close();
+    this._sharing?.close();
     this._client.close();
-    this._sender.close();
+    this._sender?.close();
     this._life.abort();
   }
 
@@ -163,7 +177,7 @@ class Connection {
       },
       send: (data, type = "message_added") => this._send(data, type),
       typing: (isTyping = true) => this._typing.say(isTyping, this.status.features.typingIndicators),
-      refresh: () => this._sharing.refresh(),
+      refresh: () => this._sharing?.refresh(),
       close: () => this._close(),
       /** Call `listener` with the status, now and at every change; returns what ends that. */
       watch: (listener) => {
@@ -172,6 +186,17 @@ class Connection {
         return () => this._listeners.delete(listener);
       },
     });
+  }
+}
+
+/** Return whose token it is; if it cannot be had now, whose it was before in this tab, or nobody's. */
+async function knownSubject(token, api, sessionStorage) {
+  try {
+    await token.current();
+    sessionStorage.set(`who ${api}`, token.subject());
+    return token.subject();
+  } catch {
+    return sessionStorage.get(`who ${api}`) ?? `nobody ${randomId()}`;
   }
 }
 

@@ -59,11 +59,22 @@ export class Sharing {
   }
 
   woke(word) {
-    if (this._isFollowing && word !== "offline") this._catchUp();
+    if (word === "offline") return;
+    if (this._isFollowing) this._catchUp();
+    else if (this._hasLeft) this._comeBack();
   }
 
+  /** The page goes; should it come back, from the browser's cache, it needs a place again. */
   leave() {
+    this._hasLeft = this._places.isHeld;
     this._places.release();
+  }
+
+  async _comeBack() {
+    this._hasLeft = false;
+    if (await this._places.take()) return;
+    this._connection.client.allow(this._tiers.slice(-1));
+    this._askAgain();
   }
 
   close() {
