@@ -45,7 +45,7 @@ async () => {
     { state: "signed-out", reason: "you need to sign in again" },
     { state: "stopped", reason: "the session is closed" },
   ];
-  document.body.style = "margin: 1.5rem; background: Canvas; color-scheme: light dark";
+  document.body.style = "margin: 0; padding: 1.5rem; background: Canvas; color-scheme: light dark";
   for (const each of states) {
     const indicator = document.createElement("rt-status");
     indicator.style = "max-width: 44rem; margin-block-end: 1.1rem";

@@ -127,7 +127,7 @@ export class StatusIndicator extends HTMLElement {
         make("p", {}, parts.copy, " ", parts.copied),
       ),
     );
-    const icon = svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true", part: "shape" }, shape);
+    const icon = svg("svg", { viewBox: "-1 -1 18 18", "aria-hidden": "true", part: "shape" }, shape);
     const text = make("span", { className: "text" }, parts.title, " ", parts.hint, " ", parts.asOf);
     const actions = make("span", { className: "actions" }, parts.tryNow, parts.details);
     parts.bar = make("div", { part: "bar" }, icon, text, actions);

@@ -1,7 +1,7 @@
 /**
  * The shapes beside the words, one for each state, so that none is told apart by its colour alone.
  *
- * Owns SVG paths in a box of 16 by 16.
+ * Owns SVG paths in a box of 16 by 16, and one around it.
  */
 
 const RING = "M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1zm0 2a5 5 0 1 1 0 10A5 5 0 0 1 8 3z";

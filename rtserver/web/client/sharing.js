@@ -11,6 +11,8 @@ import { Places } from "./places.js";
 import { Tabs } from "./tabs.js";
 
 const NEXT_PLACE_SECONDS = 30;
+/** However often somebody presses "Try now". */
+const REFRESH_MS = 1000;
 
 export class Sharing {
   /** `connection` has client, intake, sender, signal and `changed`. */
@@ -21,6 +23,7 @@ export class Sharing {
     this._places = new Places(environment);
     this._isFollowing = false;
     this._leaderStatus = null;
+    this._refreshedAt = -Infinity;
     const isPossible = isShared && Tabs.isPossible(environment);
     this._tabs = isPossible ? new Tabs(environment, name, (kind, message) => this._hear(kind, message)) : null;
   }
@@ -38,6 +41,9 @@ export class Sharing {
 
   refresh() {
     if (!this._isFollowing) return this._connection.client.refresh();
+    const now = this._clock.monotonic();
+    if (now - this._refreshedAt < REFRESH_MS) return undefined;
+    this._refreshedAt = now;
     this._catchUp();
     return this.tell("refresh");
   }

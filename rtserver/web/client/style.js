@@ -50,7 +50,7 @@ path { fill-rule: evenodd; }
 .actions { display: flex; gap: 0.5rem; }
 [part="title"] { color: var(--_now); font-weight: 650; }
 [part="hint"], [part="as-of"] { color: var(--_muted); }
-[part="as-of"] { display: inline-block; margin-inline-start: 0.35em; white-space: nowrap; font-variant-numeric: tabular-nums; }
+[part="as-of"] { white-space: nowrap; font-variant-numeric: tabular-nums; }
 [part="button"], summary {
   display: inline-flex;
   align-items: center;
