@@ -245,6 +245,18 @@ test("a watchdog looks after the heartbeat", async () => {
   assert.ok(seen.client.transitions.some(({ event }) => event === "silent"));
 });
 
+test("as of says when the server was last heard, and stays there when it is lost", async () => {
+  const { clock, world, seen } = await live();
+  await clock.advance(28);
+  const asOf = seen.client.status.asOf;
+  assert.equal(Date.parse(asOf), clock.ms - 1000);
+  await clock.advance(10);
+  world.network.plain = "gone";
+  world.cut();
+  await clock.advance(100);
+  assert.equal(seen.client.status.asOf, asOf);
+});
+
 test("an announced end is no failure", async () => {
   const { clock, world, seen } = await live();
   world.streams[0].say("reconnect", { reason: "max_connection_time" });

@@ -233,12 +233,14 @@ export class Client {
   /** Return what hears a stream that is this client's own. */
   _listener(attempt) {
     return (word, detail) => {
+      // That a stream broke, and the verdict on a request for a ticket, are no signs of life.
+      const isLife = !word.startsWith("stream ") && detail.verdict === undefined;
+      if (isLife) this.heard(Date.parse(detail.at ?? detail.serverTime ?? "") || null);
       if (word === "event") this.intake.event(detail);
       else if (word === "cursor") this.intake.seen(detail.cursor);
       else if (word === "reset") this.intake.reset(detail);
       else if (word === "connected") this._connected(attempt, detail);
       else if (word !== "heartbeat") this.dispatch(word, this._goodbye(detail));
-      this.heard(Date.parse(detail.at ?? detail.serverTime ?? "") || null);
     };
   }
 

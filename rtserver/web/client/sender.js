@@ -68,6 +68,8 @@ export class Sender {
     try {
       if (this.locks) await this.locks.request(`rtclient send ${this.name}`, () => this._sendAll());
       else await this._sendAll();
+    } catch {
+      // No lock is given to a page that goes away; what waits is kept.
     } finally {
       this._isDraining = false;
     }
