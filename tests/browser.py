@@ -108,7 +108,10 @@ async (options) => {
   const beganAt = performance.now();
   window.client = connect({
     ...options,
-    onEvent: (event) => seen.events.push(event),
+    onEvent: (event) => {
+      seen.events.push(event);
+      seen.at.first ??= (performance.now() - beganAt) / 1000;
+    },
     onReset: (reset) => seen.resets.push(reset),
     onOutbox: (entries) => (seen.outbox = entries),
     onStatus: (status) => {

@@ -41,9 +41,10 @@ def test_what_blocks_streams_or_holds_nothing_is_noticed_in_time(tmp_path, new_b
     """The 10 and 15 seconds, once by the real clock; everywhere else a clock of the tests' own."""
     figures = blocked(tmp_path, new_browser)
 
-    assert figures.history_seconds < 1
-    assert figures.long_poll_seconds == pytest.approx(10, abs=0.7)
-    assert figures.short_poll_seconds == pytest.approx(25, abs=0.7)
+    # At once, 10 and 25; what is allowed beyond is how busy a machine may be that runs tests.
+    assert figures.history_seconds < 3
+    assert 9.9 <= figures.long_poll_seconds < 12
+    assert 24.9 <= figures.short_poll_seconds < 28
     assert figures.is_complete
 
 

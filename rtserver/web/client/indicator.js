@@ -60,6 +60,7 @@ export class StatusIndicator extends HTMLElement {
   show(status) {
     const before = this._shown;
     this._shown = status;
+    this._label();
     this._parts.bar.dataset.state = status.state;
     this._parts.shape.setAttribute("d", SHAPES[status.state]);
     this._parts.title.textContent = this.words.title(status);
@@ -70,6 +71,16 @@ export class StatusIndicator extends HTMLElement {
     clearInterval(this._countdown);
     if (status.nextRetryAt) this._countdown = setInterval(() => this._showHint(), 1000);
     if (this._parts.details.open) this._showDetails();
+  }
+
+  /** Name what does not change with the status; the words may have been replaced since. */
+  _label() {
+    const { tryNow, summary, copy, history, bar } = this._parts;
+    tryNow.textContent = this.words.tryNow;
+    summary.textContent = this.words.details;
+    copy.textContent = this.words.copy;
+    history.textContent = this.words.history;
+    bar.setAttribute("aria-label", this.words.group);
   }
 
   _showHint() {
@@ -112,18 +123,20 @@ export class StatusIndicator extends HTMLElement {
       title: make("strong", { part: "title" }),
       hint: make("span", { part: "hint" }),
       asOf: make("span", { part: "as-of" }),
-      tryNow: make("button", { part: "button", type: "button", textContent: this.words.tryNow, hidden: true }),
+      tryNow: make("button", { part: "button", type: "button", hidden: true }),
+      summary: make("summary"),
+      history: make("h2"),
       facts: make("dl"),
       transitions: make("ol"),
-      copy: make("button", { part: "button", type: "button", textContent: this.words.copy }),
+      copy: make("button", { part: "button", type: "button" }),
       copied: make("span", { role: "status" }),
       live: make("div", { role: "status", className: "unseen" }),
     };
     parts.live.setAttribute("aria-live", "polite");
     parts.details = make(
-      "details", { part: "details" }, make("summary", { textContent: this.words.details }),
+      "details", { part: "details" }, parts.summary,
       make(
-        "div", { part: "panel" }, parts.facts, make("h2", { textContent: this.words.history }), parts.transitions,
+        "div", { part: "panel" }, parts.facts, parts.history, parts.transitions,
         make("p", {}, parts.copy, " ", parts.copied),
       ),
     );
@@ -132,16 +145,16 @@ export class StatusIndicator extends HTMLElement {
     const actions = make("span", { className: "actions" }, parts.tryNow, parts.details);
     parts.bar = make("div", { part: "bar" }, icon, text, actions);
     parts.bar.setAttribute("role", "group");
-    parts.bar.setAttribute("aria-label", this.words.group);
     parts.tryNow.addEventListener("click", () => this._client?.refresh());
     parts.copy.addEventListener("click", () => this._copy());
     parts.details.addEventListener("toggle", () => parts.details.open && this._showDetails());
     parts.details.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       parts.details.open = false;
-      parts.details.querySelector("summary").focus();
+      parts.summary.focus();
     });
     this._parts = parts;
+    this._label();
     root.append(parts.bar, parts.live);
   }
 }
