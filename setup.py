@@ -17,6 +17,7 @@ setup(
     long_description_content_type="text/x-rst",
     python_requires=">=3.11",
     packages=find_packages(include=["rtserver", "rtserver.*"]),
+    package_data={"rtserver": ["web/*/*"]},
     entry_points={"console_scripts": ["rtserver = rtserver.cli:main"]},
     install_requires=[
         "tornado>=6.5.7,<7",
@@ -30,6 +31,7 @@ setup(
             "pytest-tornado==0.8.1",
             "pytest-xdist>=3.8,<4",
             "hypothesis>=6.150",
+            "playwright>=1.60,<2",
             "schemathesis>=4.32,<5",
             "openapi-spec-validator>=0.9,<1",
             "ruff==0.17.*",

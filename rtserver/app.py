@@ -32,6 +32,7 @@ from rtserver.errors import RequestError, StartRefused
 from rtserver.handlers.api import Api
 from rtserver.handlers.base import BaseHandler, UnknownRoute
 from rtserver.handlers.description import Description
+from rtserver.handlers.files import ClientFile
 from rtserver.handlers.history import Messages, OneEvent
 from rtserver.handlers.operation import Alive, Health
 from rtserver.handlers.pages import Problem, Problems
@@ -102,9 +103,9 @@ def routes(base_path: str) -> list[tuple[str, type[BaseHandler]]]:
         (f"{base_path}/api/openapi.json", Description),
         (f"{base_path}/api/health/realtime", Health),
         (f"{base_path}/healthz", Alive),
+        (f"{base_path}/client/([^/]+)", ClientFile),
         (f"{base_path}/problems", Problems),
         (f"{base_path}/problems/([^/]+)", Problem),
-        (".*", UnknownRoute),
     ]
 
 
@@ -135,9 +136,15 @@ class Server:
 
     _wire: Wire | TornadoWire
 
-    def __init__(self, config: Config, clock: Callable[[], int] = now_us) -> None:
-        """``clock`` gives microseconds since 1970."""
+    def __init__(
+        self,
+        config: Config,
+        clock: Callable[[], int] = now_us,
+        more_routes: Callable[[str], list[tuple[str, type[BaseHandler]]]] = lambda base_path: [],
+    ) -> None:
+        """``clock`` gives microseconds since 1970; ``more_routes`` what else is served below the base path."""
         self.config = config
+        self._more_routes = more_routes
         self._clock = clock
         self.url = ""  # where it listens, once it does
         self.tls: ssl.SSLContext | None = None
@@ -178,7 +185,9 @@ class Server:
             raise
         self._core.start()
         tune_garbage_collection()
-        self.api = Api(routes(self.config.base_path), self.hub, authenticator, self.config)
+        base_path = self.config.base_path
+        every_route = [*routes(base_path), *self._more_routes(base_path), (".*", UnknownRoute)]
+        self.api = Api(every_route, self.hub, authenticator, self.config)
         if self.config.wire == "fast":
             self._wire = Wire(self.api, partial(refuse, self.config.base_path), TIMEOUTS, self.tls)
         else:

@@ -23,6 +23,7 @@ from rtserver.commands import following
 from rtserver.config import Config, Setting
 from rtserver.demo import Demo
 from rtserver.errors import ConfigRefused, StartRefused
+from rtserver.handlers.demonstration import demo_routes
 from rtserver.publication import is_name
 from rtserver.turns import new_event_loop
 
@@ -158,7 +159,7 @@ def _demo(options: argparse.Namespace) -> int:
         options.data_dir = directory
         settings = _settings(options)
         _set_up_logging("warning")
-        asyncio.run(_run_demo(Server(settings)))
+        asyncio.run(_run_demo(Server(settings, more_routes=demo_routes)))
     return 0
 
 

@@ -1,12 +1,13 @@
-"""``rtserver demo``: a conversation that goes on by itself, and lines to paste.
+"""``rtserver demo``: a conversation that goes on by itself, a page to join it, and lines to paste.
 
-Two people and an AI assistant talk about a card payment, again and again; everything passes through the same hub as
-real traffic.
+Two people and an AI assistant talk about a card payment, again and again; whoever joins is answered by the assistant,
+while the others listen.  Everything passes through the same hub as real traffic.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import textwrap
 import time
 from pathlib import Path
@@ -16,7 +17,10 @@ import msgspec
 
 from rtserver.app import Server
 from rtserver.auth import Principal, Role, make_token, read_secret
+from rtserver.cursor import Edge, Start, parse_cursor
+from rtserver.event import Event
 from rtserver.publication import parse_publication
+from rtserver.readers import Poll
 from rtserver.records import Participant
 
 SESSION_ID = "demo"
@@ -55,6 +59,19 @@ SCRIPT = (
     Line("alice", "Confirmed. That was quick!"),
     Line("bob", "Anything else I can do? I will keep this case open until the credit has arrived."),
 )
+# What the assistant says to visitors, in turn.
+REPLIES = (
+    "Thank you, I have added that to the case: “{text}”.",
+    "Noted: “{text}”.  A colleague reads it, too; this is a demonstration, and I have only a few answers.",
+    "I have compared “{text}” with what we know.  Nothing contradicts it.",
+)
+THOUGHTS = ("reading", "looking it up", "writing")
+QUOTED_CHARACTERS = 80
+# So long the others listen after a visitor has spoken.
+MANNERS_SECONDS = 45.0
+# What the demo says itself is known by this.
+OWN_MESSAGE = "demo-"
+LISTEN_SECONDS = 30
 TYPING_SECONDS = 1.2
 STEP_SECONDS = 1.0
 PAUSE_SECONDS = 1.5
@@ -67,18 +84,20 @@ class Demo:
         self._server = server
         self._hub = server.hub
         self._service = Principal("demo", Role.SERVICE, time.time() + 10 * 365 * 86400)
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._said = 0
+        self._listening_until = 0.0
 
     async def start(self) -> None:
         """Create the session and begin to talk."""
         metadata = msgspec.json.encode({"topic": "A card payment"})
         await self._hub.create(self._service, SESSION_ID, metadata, PEOPLE)
-        self._task = asyncio.create_task(self._talk())
+        self._tasks = [asyncio.create_task(self._talk()), asyncio.create_task(self._listen())]
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def introduction(self) -> str:
         """Return what to try, with tokens."""
@@ -91,14 +110,43 @@ class Demo:
         while True:
             for line in SCRIPT:
                 await asyncio.sleep(PAUSE_SECONDS)
-                if line.steps:
-                    await self._think(line)
-                else:
-                    await self._type(line)
-                content = {"participantId": line.speaker, "content": line.text}
-                await self._publish("message_added", content)
-                if line.steps:
-                    await self._publish("ai_response_ready", {"participantId": line.speaker})
+                while time.monotonic() < self._listening_until:
+                    await asyncio.sleep(PAUSE_SECONDS)
+                await self._say(line)
+
+    async def _listen(self) -> None:
+        """Answer visitors: the same events as any reader gets, by the same way."""
+        start: Start = Edge.NOW
+        replies = itertools.cycle(REPLIES)
+        while True:
+            answer = await self._hub.poll(
+                self._service,
+                SESSION_ID,
+                Poll(
+                    start,
+                    subject=self._service.subject,
+                    is_participant=False,
+                    timeout_seconds=LISTEN_SECONDS,
+                    expires_in_seconds=self._service.expires_at - time.time(),
+                    limit=100,
+                ),
+            )
+            start = parse_cursor(answer.cursor, "cursor")
+            for text in filter(None, map(_visitors_text, answer.events)):
+                self._listening_until = time.monotonic() + MANNERS_SECONDS
+                shown = textwrap.shorten(text, QUOTED_CHARACTERS, placeholder=" …")
+                await asyncio.sleep(STEP_SECONDS)
+                await self._say(Line("ava", next(replies).format(text=shown), THOUGHTS))
+
+    async def _say(self, line: Line) -> None:
+        await (self._think(line) if line.steps else self._type(line))
+        self._said += 1
+        content = {"participantId": line.speaker, "content": line.text, "messageId": f"{OWN_MESSAGE}{self._said}"}
+        await self._publish("message_added", content)
+        if line.steps:
+            await self._publish("ai_response_ready", {"participantId": line.speaker})
+            # The latest progress is told to whoever comes next, for a minute.
+            await self._publish("ai_progress", {"participantId": line.speaker, "status": "done"})
 
     async def _type(self, line: Line) -> None:
         for is_typing in (True, False):
@@ -124,8 +172,21 @@ class Demo:
         await self._hub.publish(self._service, SESSION_ID, publication)
 
 
+def _visitors_text(event: Event) -> str | None:
+    """Return what a visitor said, or None for anything else."""
+    if event.type != "message_added":
+        return None
+    data = msgspec.json.decode(event.data)
+    is_own = str(data.get("messageId", "")).startswith(OWN_MESSAGE)
+    return None if is_own else str(data["content"])
+
+
 INTRODUCTION = textwrap.dedent("""\
     rtserver ready {url}
+
+    Open this in a browser, once as Alice and once as Bob, and talk along:
+
+      {url}/
 
     A customer, her branch and an AI assistant are talking in the session "{session}".
     Listen in, from another terminal (paste the first two lines once):

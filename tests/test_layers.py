@@ -36,8 +36,9 @@ LEVELS = (
     "handlers.credentials handlers.problem handlers.query",
     "handlers.answer handlers.asked",
     "handlers.base",
-    "handlers.history handlers.operation handlers.pages handlers.publish handlers.sessions handlers.sign_in "
-    "handlers.stream handlers.updates",
+    "handlers.files handlers.history handlers.operation handlers.pages handlers.publish handlers.sessions "
+    "handlers.sign_in handlers.stream handlers.updates",
+    "handlers.demonstration",
     "openapi.schemas",
     "openapi.parameters openapi.responses",
     "openapi.operations",

@@ -8,7 +8,8 @@ must=
 missing=
 for package in "$@"; do
     dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' && continue
-    command -v "$package" >/dev/null 2>&1 && continue
+    # The command of the package nodejs is node.
+    command -v "${package%js}" >/dev/null 2>&1 && continue
     missing="$missing $package"
 done
 [ -z "$missing" ] && exit 0

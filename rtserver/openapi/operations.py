@@ -68,6 +68,7 @@ def paths() -> dict[str, Any]:
         "/api/health/realtime": {"get": HEALTH},
         "/api/openapi.json": {"get": DESCRIBE},
         "/healthz": {"get": ALIVE},
+        "/client/{file}": {"parameters": use("file"), "get": CLIENT},
         "/problems": {"get": PROBLEMS},
         "/problems/{slug}": {"parameters": use("slug"), "get": PROBLEM},
     }
@@ -257,6 +258,21 @@ _PAGE = {
         "content": {kind: {"schema": {"type": "string"}} for kind in ("text/plain", "text/html")},
     }
 }
+CLIENT = operation(
+    "operation",
+    "getClient",
+    "The browser client: rtclient.js, the modules it imports, and its types",
+    {
+        "200": {
+            "description": "a file",
+            "headers": headers("ETag"),
+            "content": {kind: {"schema": {"type": "string"}} for kind in ("text/javascript", "text/plain")},
+        },
+        "304": empty("the browser has it", "ETag"),
+    },
+    refusals(404),
+    security=_PUBLIC,
+)
 PROBLEMS = operation("operation", "listProblems", "What is refused, and why", _PAGE, security=_PUBLIC)
 PROBLEM = operation(
     "operation",

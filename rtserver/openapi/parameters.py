@@ -38,6 +38,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "path", "eventId", string(f"^([0-9]{{1,12}}|{UUID})$"), "an event's id or sequence", required=True
     ),
     "slug": parameter("path", "slug", string("^[a-z-]{1,64}$"), "the end of a problem's type", required=True),
+    "file": parameter("path", "file", string("^[a-z.]{3,64}$"), "its name", required=True),
     "limit": parameter("query", "limit", PAGE, "how many at most"),
     "batchSize": parameter("query", "batchSize", PAGE, "another name for limit, of short polls"),
     "after": parameter("query", "after", string(f"^$|{NAME}"), "the last id of the page before"),

@@ -1,4 +1,4 @@
-"""``python -m tests.accept [PART ...]``: ``core``, ``contract``, ``speed``, ``wire``; all of them without a name."""
+"""``python -m tests.accept [PART ...]``: one part or several of what is claimed; all of them without a name."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.accept import contract, core, speed, wire
+from tests.accept import clients, contract, core, speed, wire
 from tests.accept.lines import show
 
-PARTS = {"core": core.LINES, "contract": contract.LINES, "speed": speed.LINES, "wire": wire.LINES}
+PARTS = {
+    "core": core.LINES,
+    "contract": contract.LINES,
+    "speed": speed.LINES,
+    "wire": wire.LINES,
+    "clients": clients.LINES,
+}
 
 
 def main(names: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.sabotage.clients import CLIENTS
 from tests.sabotage.defect import Defect
 from tests.sabotage.polling import POLLING
 from tests.sabotage.python_client import PYTHON_CLIENT
@@ -351,6 +352,7 @@ DEFECTS = (
         "test_contract_compression.py::test_gzip_has_so_many_members_and_no_more",
     ),
     *PYTHON_CLIENT,
+    *CLIENTS,
     *POLLING,
     *SPEED,
     *WIRE_DEFECTS,

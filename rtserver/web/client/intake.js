@@ -1,0 +1,155 @@
+/**
+ * The intake: whatever brings events brings them here, and the application gets each once and in order.
+ *
+ * Owns the joining of history to what is live, gaps (`reset`), holes in a stream, and handing events over.  Refuses to
+ * know tiers: a page is a page, an event an event, and a plain request is made only to fill a hole.
+ */
+
+import { Inbox } from "./inbox.js";
+
+const PAGE = 100;
+
+export class Intake {
+  /**
+   * `settings` are {requests, cursor, history, eventTypes, compact}; `hand` is what the application gets: {event(event),
+   * reset(reset), batch(after, events), types(types)}.
+   */
+  constructor(settings, hand) {
+    Object.assign(this, { snapshot: null, _settings: settings, _hand: hand, _held: null, _isFilling: false, _wanted: null });
+    this._inbox = new Inbox(settings.cursor ?? null);
+  }
+
+  get cursor() {
+    return this._inbox.cursor;
+  }
+
+  /** Parameters that every request for events has. */
+  get parameters() {
+    const { eventTypes, compact } = this._settings;
+    return { eventTypes: eventTypes?.join(","), compact: compact || undefined };
+  }
+
+  /** Ask for the snapshot and the history; with them it is known where to go on from. */
+  async join(signal) {
+    const { requests, history } = this._settings;
+    const [snapshot, past] = await Promise.all([
+      requests.get("", {}, { signal }),
+      history > 0 ? requests.get("/messages", { limit: Math.min(history, PAGE) }, { signal }) : null,
+    ]);
+    const refused = [snapshot, past].find((answer) => answer !== null && answer.verdict !== "ok");
+    if (refused !== undefined) return refused;
+    if (typeof snapshot.body.lastEventId !== "string") return { ...snapshot, verdict: "page" };
+    this.snapshot = snapshot.body;
+    if (this.cursor !== null) return snapshot;
+    const messages = Array.isArray(past?.body.messages) ? past.body.messages : [];
+    this._inbox.reset(past?.body.lastEventId ?? snapshot.body.lastEventId);
+    for (const message of messages.reverse()) this._deliver(message);
+    this._release();
+    return snapshot;
+  }
+
+  /** Ask for everything after the cursor, page by page; the last answer says how that went. */
+  async catchUp(signal, timeout = 10) {
+    for (;;) {
+      const parameters = { ...this.parameters, lastEventId: this.cursor, timeout: 0, limit: PAGE };
+      const answer = await this._settings.requests.get("/updates", parameters, { signal, timeout });
+      if (answer.verdict !== "ok") return answer;
+      if (!this.page(answer)) return { ...answer, verdict: answer.body?.closed ? "ended" : answer.verdict };
+    }
+  }
+
+  /** Take an answer of either kind of poll; return whether there is more to fetch at once. */
+  page({ body }) {
+    if (!body) return false;
+    if (body.reset) {
+      this.reset({ ...body.reset, lastEventId: body.lastEventId ?? body.reset.lastEventId });
+      return false;
+    }
+    this.events(Array.isArray(body.events) ? body.events : Array.isArray(body.updates) ? body.updates : []);
+    // Past what a filter left out.
+    if (this._held === null && typeof body.lastEventId === "string") this._inbox.moveTo(body.lastEventId);
+    return body.hasMore === true;
+  }
+
+  /** Take one event of a stream.  A hole before it is filled first: the stream told nothing of types unheard of. */
+  event(event) {
+    if (event.id !== null && this._isHole(event.id)) this._fill(event.id);
+    else this.events([event]);
+  }
+
+  /** A stream says how far it has come. */
+  seen(cursor) {
+    if (!this._inbox.isNews(cursor) || this._held !== null) return;
+    if (this._settings.eventTypes) this._inbox.moveTo(cursor);
+    else this._fill(cursor);
+  }
+
+  /** Events that another tab has read, after `after`. */
+  relayed(after, events) {
+    const isBehind = this.cursor !== null && this._held === null && this._inbox.isNews(after);
+    if (isBehind) this._fill(after);
+    this.events(isBehind ? events.filter(({ id }) => !id) : events);
+  }
+
+  /** The cursor could not be continued.  The application begins anew, with the history, if it wants one. */
+  reset(reset) {
+    this._inbox.reset(reset.lastEventId);
+    this._hand.reset(reset);
+    if (this._settings.history > 0) this._rejoin(reset.lastEventId);
+  }
+
+  events(events) {
+    if (this.cursor === null || this._held !== null) {
+      this._held = [...(this._held ?? []), ...events];
+      return;
+    }
+    const after = this.cursor;
+    const fresh = this._inbox.take(events.filter((event) => typeof event?.type === "string"));
+    if (fresh.length === 0) return;
+    this._hand.types(new Set(fresh.map(({ type }) => type)));
+    for (const event of fresh) this._deliver(event);
+    this._hand.batch(after, fresh);
+  }
+
+  _isHole(id) {
+    return this.cursor !== null && this._held === null && !this._settings.eventTypes && this._inbox.missingBefore(id) > 0;
+  }
+
+  /** Fill holes up to `id` by plain requests, one at a time; if that fails, the next sign of life tries again. */
+  async _fill(id) {
+    this._wanted = id;
+    if (this._isFilling) return;
+    this._isFilling = true;
+    while (this._inbox.isNews(this._wanted)) {
+      const answer = await this.catchUp(this._settings.signal);
+      if (answer.verdict !== "ok") break;
+    }
+    this._isFilling = false;
+  }
+
+  /** After a gap: history up to the new cursor, while what is newer waits. */
+  async _rejoin(cursor) {
+    this._held ??= [];
+    const { requests, history } = this._settings;
+    const past = await requests.get("/messages", { limit: Math.min(history, PAGE) }, { signal: this._settings.signal });
+    if (this.cursor !== cursor) return; // another gap came meanwhile
+    const messages = past.verdict === "ok" && Array.isArray(past.body.messages) ? past.body.messages : [];
+    for (const message of messages.reverse()) if (!this._inbox.isNews(message.id)) this._deliver(message);
+    this._release();
+  }
+
+  _release() {
+    const held = this._held ?? [];
+    this._held = null;
+    this.events(held);
+  }
+
+  _deliver({ id, sequence, type, timestamp, data, truncated }) {
+    const event = { id: id ?? null, sequence: sequence ?? this._sequence(id), type, timestamp: timestamp ?? null, data };
+    this._hand.event(truncated ? { ...event, truncated } : event);
+  }
+
+  _sequence(id) {
+    return id ? parseInt(id.slice(-10), 16) : null;
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * What the device tells: sleep, network, a page that comes back.
+ *
+ * Owns the listeners on window and document, and a tick that notices when time was lost.  Says `wake`, `online`,
+ * `offline`, `seen` and `leave`; refuses to know what follows.
+ */
+
+const TICK_SECONDS = 5;
+/** More than this between two ticks is sleep.  Hidden pages are slowed down to one tick a minute: that is none. */
+const SLEEP_SECONDS = 20;
+const HIDDEN_SLEEP_SECONDS = 150;
+
+export class Wake {
+  constructor({ window, document, clock }, say) {
+    this._clock = clock;
+    this._document = document;
+    this._say = say;
+    this._removers = [];
+    this._listen(window, "online", () => say("online"));
+    this._listen(window, "offline", () => say("offline"));
+    this._listen(window, "pageshow", (event) => event.persisted && say("wake"));
+    this._listen(window, "pagehide", () => say("leave"));
+    this._listen(document, "visibilitychange", () => this._seen());
+    this._tickedAt = clock.now();
+    this._tick();
+  }
+
+  close() {
+    this._clock.clearTimeout(this._timer);
+    for (const remove of this._removers) remove();
+  }
+
+  _listen(target, type, then) {
+    if (!target?.addEventListener) return;
+    target.addEventListener(type, then);
+    this._removers.push(() => target.removeEventListener(type, then));
+  }
+
+  _tick() {
+    this._timer = this._clock.setTimeout(() => {
+      this._look();
+      this._tick();
+    }, TICK_SECONDS * 1000);
+  }
+
+  _seen() {
+    if (this._document.hidden) return;
+    if (!this._look()) this._say("seen");
+  }
+
+  /** Say `wake` if time was lost since the last look; return whether it was. */
+  _look() {
+    const passed = (this._clock.now() - this._tickedAt) / 1000;
+    this._tickedAt = this._clock.now();
+    const isSleep = passed > (this._document?.hidden ? HIDDEN_SLEEP_SECONDS : SLEEP_SECONDS);
+    if (isSleep) this._say("wake");
+    return isSleep;
+  }
+}
