@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.command import run
+
 HERE = Path(__file__).parent / "client"
 CLIENT = Path(__file__).parent.parent / "rtserver" / "web" / "client"
 NODE = shutil.which("node")
+NODE_SECONDS = 60
 
 # No DOM, no timers, no network, no storage: what goes in decides what comes out.
 PURE = {
@@ -26,9 +28,9 @@ IMPURE_NAMES = (
 @pytest.mark.skipif(NODE is None, reason="node is not installed (Debian package nodejs)")
 @pytest.mark.parametrize("file", sorted(HERE.glob("*.test.mjs")), ids=lambda file: file.name.split(".")[0])
 def test_the_tests_under_node_pass(file):
-    ran = subprocess.run([NODE, "--test", "--test-reporter=spec", file], capture_output=True, text=True, timeout=60)
-    shown = ran.stdout.partition("failing tests:")[2].strip() or ran.stdout[-6000:] + ran.stderr[-2000:]
-    assert ran.returncode == 0, shown
+    # As a whole: what Node starts for a file would outlive a Node that is ended alone.
+    ran = run([NODE, "--test", "--test-reporter=spec", str(file)], NODE_SECONDS, HERE)
+    assert ran.status == 0, ran.shown.partition("failing tests:")[2].strip() or ran.shown[-8000:]
 
 
 @pytest.mark.parametrize("name", sorted(PURE & {path.stem for path in CLIENT.glob("*.js")}))
