@@ -54,6 +54,10 @@ def visit(browser: Browser, service: Service, network: Network, who: str = "alic
     return browser.open(f"{network.url}/page")
 
 
+# The probe comes 2 s after `connected`.
+PROOF_MS = 2600
+
+
 class Killed(NamedTuple):
     """What twenty tabs saw of a server that was killed; ``lost`` and ``doubled`` over all tabs."""
 
@@ -84,7 +88,10 @@ def killed_under_tabs(directory: Path, browser: Browser, tabs: int, kills: int) 
         for page in pages:
             wait_for(page, "client.status.state === 'live'")
         first = service.server
-        for _ in range(kills):
+        for number in range(kills):
+            if number:
+                # So long a stream takes to prove itself; one that breaks before is taken for less and less likely.
+                pages[0].wait_for_timeout(PROOF_MS)
             say(10)
             service.server.kill()
             service.server = ServerProcess(first.data_dir, "--port", str(first.port)).start()

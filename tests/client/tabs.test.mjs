@@ -52,12 +52,18 @@ test("when the tab that reads sleeps the others help themselves, until it is bac
   await world.clock.advance(60);
   assert.deepEqual(contents(tabs[1]), ["a"]);
   assert.equal(tabs[1].client.status.state, "polling");
+  // What other listeners say is no sign of its life.
+  const late = follow(connect, world);
+  tabs[1].client.send({ content: "of a listener" });
+  await world.clock.advance(20);
+  assert.equal(tabs[1].client.status.state, "polling");
+  late.client.close();
   channel.postMessage = post;
   await world.clock.advance(15);
   world.server.say("b");
   await world.clock.advance(15);
   assert.equal(tabs[1].client.status.state, "live");
-  assert.deepEqual(contents(tabs[1]), ["a", "b"]);
+  assert.deepEqual(contents(tabs[1]), ["a", "of a listener", "b"]);
 });
 
 test("a restart of the server is one tab's business", async () => {

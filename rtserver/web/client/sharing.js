@@ -8,7 +8,7 @@
 
 import { retryDelay } from "./backoff.js";
 import { Places } from "./places.js";
-import { Tabs } from "./tabs.js";
+import { LEADER_KINDS, Tabs } from "./tabs.js";
 
 const NEXT_PLACE_SECONDS = 30;
 /** However often somebody presses "Try now". */
@@ -97,7 +97,7 @@ export class Sharing {
     else if (["outbox", "sent", "refused"].includes(kind)) this._hearOutbox(sender, kind, message);
     else if (kind === "refresh" && this._tabs.isLeader) client.refresh();
     else if (kind === "hello" && this._tabs.isLeader) this.tell("status", client.status);
-    else if (this._isFollowing) this._hearLeader(client, intake, kind, message);
+    else if (this._isFollowing && LEADER_KINDS.includes(kind)) this._hearLeader(client, intake, kind, message);
   }
 
   _hearLeader(client, intake, kind, message) {

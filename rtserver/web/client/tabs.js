@@ -8,6 +8,8 @@
 
 const BEAT_SECONDS = 10;
 const SILENCE_SECONDS = 35;
+/** What only a leader tells; anything else is no sign of its life. */
+export const LEADER_KINDS = ["beat", "events", "reset", "status"];
 
 export class Tabs {
   static isPossible({ locks, BroadcastChannel }) {
@@ -80,7 +82,7 @@ export class Tabs {
   }
 
   _hear({ kind, message } = {}) {
-    if (!this.isLeader && kind !== "hello") this._listen();
+    if (!this.isLeader && LEADER_KINDS.includes(kind)) this._listen();
     this._say(kind, message);
   }
 }
