@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+CLIENTS = {"client", "commands", "web"}
 PACKAGES = ("rtserver", "tornado", "httptools", "msgspec", "sse-starlette", "uvicorn")
 TCP = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
@@ -29,11 +30,14 @@ def describe() -> list[str]:
 
 
 def source() -> str:
-    """Return the state of the server's and the benchmark's source, by which figures can be told from older ones."""
-    digest = hashlib.blake2b(digest_size=8)
+    """Return what was measured and on what, as a digest by which figures can be told from older ones.
+
+    That is the source of the server and of the benchmark (not of the clients), and the machine as it is described.
+    """
+    digest = hashlib.blake2b("\n".join(describe()).encode(), digest_size=8)
     for folder in ("rtserver", "bench"):
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in (".py", ".c", ".conf"):
+            if path.suffix in (".py", ".c", ".conf") and not CLIENTS & set(path.relative_to(ROOT).parts):
                 digest.update(path.read_bytes())
     return digest.hexdigest()
 

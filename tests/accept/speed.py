@@ -1,4 +1,7 @@
-"""What is claimed of speed: every row of docs/benchmarks.rst measured anew, and that the promises hold at it."""
+"""What is claimed of speed: every row of docs/benchmarks.rst, and that the promises hold at it.
+
+A row is measured now, or was by `make bench`, of this very source on this machine.
+"""
 
 from __future__ import annotations
 
