@@ -123,6 +123,7 @@ class Server:
 
 class RTServer(Server):
     name = "rtserver"
+    first_rate = 250.0
     settings: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
