@@ -63,6 +63,7 @@ export class Client {
 
   /** Begin with these tiers; the one that worked last in this browser session comes first. */
   start(tiers) {
+    if (this.state === "closed") return;
     const remembered = this.environment.sessionStorage.get("tier");
     this._machine = begin(tiers, remembered);
     this._begunAt = this.clock.monotonic();
@@ -71,6 +72,7 @@ export class Client {
 
   /** Use other tiers from now on: there is a place for a held connection, or there is none any more. */
   allow(tiers) {
+    if (this.state === "closed") return;
     if (tiers.join() === this._machine.tiers.join()) return;
     this._machine = { ...this._machine, tiers };
     if (tiers.includes(this._machine.tier)) this.dispatch("promote due");
@@ -79,6 +81,7 @@ export class Client {
 
   /** Stop everything without a word, as if it had not been started. */
   rest(then = () => {}) {
+    if (this.state === "closed") return;
     this["stop tier"]();
     this._machine = begin(TIERS);
     then();

@@ -30,6 +30,7 @@ export class Tabs {
 
   start() {
     this._request({ ifAvailable: true }, (lock) => {
+      if (this._channel === null) return null; // closed before the answer came
       if (lock) return this._lead();
       this._follow();
       this._request({ signal: this._abort.signal }, () => this._lead());
@@ -82,6 +83,7 @@ export class Tabs {
   }
 
   _hear({ kind, message } = {}) {
+    if (this._channel === null) return; // what was under way when it was closed
     if (!this.isLeader && LEADER_KINDS.includes(kind)) this._listen();
     this._say(kind, message);
   }
