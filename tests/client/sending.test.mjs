@@ -192,3 +192,41 @@ test("typing is said now and then, ended once, and only where it is shown", asyn
   await settle();
   assert.equal(typed().length, 4);
 });
+
+const posts = (world) => world.asked("/events").filter(({ method }) => method === "POST");
+
+test("Retry-After holds for sending, too, whatever is heard and said meanwhile, in all tabs", async () => {
+  const world = new World();
+  const { seen: one, clock } = await live(world);
+  const { seen: two } = await live(world);
+  world.server.refusal = answer(429, { detail: "slowly" }, { "retry-after": "60" });
+  one.client.send({ content: "a" });
+  await clock.advance(1);
+  const asked = posts(world).length;
+  two.client.send({ content: "b" });
+  for (let second = 0; second < 50; second++) {
+    world.server.say(`${second}`);
+    await clock.advance(1);
+  }
+  assert.equal(asked, 1);
+  assert.equal(posts(world).length, asked);
+  world.server.refusal = null;
+  await clock.advance(25);
+  assert.deepEqual(said(world).slice(-2), ["a", "b"]);
+});
+
+test("when there is a way again what waits goes at once, unless the server asked to wait", async () => {
+  const { world, seen, clock } = await live();
+  world.server.refusal = null;
+  world.network.plain = ({ method }) => (method === "POST" ? null : undefined);
+  seen.client.send({ content: "a" });
+  await clock.advance(40);
+  assert.ok(posts(world).length <= 5, String(posts(world).length));
+  world.network.plain = "gone";
+  world.cut();
+  await clock.advance(1);
+  world.network.plain = "pass";
+  seen.environment.window.dispatchEvent(new Event("online"));
+  await clock.advance(2.1);
+  assert.deepEqual(said(world), ["a"]);
+});

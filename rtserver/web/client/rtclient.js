@@ -27,6 +27,9 @@ import { Wake } from "./wake.js";
 
 export { SendRefused } from "./sender.js";
 
+/** States in which the server was heard a moment ago, so that it is worth sending. */
+const WITH_A_WAY = ["live", "delayed", "polling"];
+
 /** Follow a session; see docs/client.rst for the options.  Throws TypeError for options that cannot be. */
 export function connect(options, environment = browserEnvironment()) {
   return new Connection(readOptions(options), environment).handle;
@@ -112,10 +115,13 @@ class Connection {
     const shown = JSON.stringify({ ...status, asOf: null });
     const now = this._clock.monotonic();
     if (shown === this._shown && now - this._shownAt < 2000) return;
-    Object.assign(this, { _shown: shown, _shownAt: now });
+    const isWay = WITH_A_WAY.includes(status.state);
+    const isNewWay = isWay && !this._hasWay;
+    Object.assign(this, { _shown: shown, _shownAt: now, _hasWay: isWay });
     this._sharing?.tellStatus(status);
     for (const listener of this._listeners) this._call(listener, status);
-    if (["live", "delayed", "polling"].includes(status.state)) this._sender?.drain();
+    if (isNewWay) this._sender?.nudge();
+    else if (isWay) this._sender?.drain();
   }
 
   _changed() {
@@ -128,7 +134,7 @@ class Connection {
     if (word === "seen") return this._client.look();
     this._sharing.woke(word);
     this._client.dispatch(word);
-    if (word !== "offline") this._sender.drain();
+    if (word !== "offline") this._sender.nudge();
     return undefined;
   }
 

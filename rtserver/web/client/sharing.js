@@ -94,7 +94,7 @@ export class Sharing {
     if (kind === "lead") this._lead();
     else if (kind === "follow") this._follow();
     else if (kind === "silent" && this._isFollowing) client.start(this._tiers.slice(-1));
-    else if (["outbox", "sent", "refused"].includes(kind)) this._hearOutbox(sender, kind, message);
+    else if (["outbox", "sent", "refused", "wait"].includes(kind)) this._hearOutbox(sender, kind, message);
     else if (kind === "refresh" && this._tabs.isLeader) client.refresh();
     else if (kind === "hello" && this._tabs.isLeader) this.tell("status", client.status);
     else if (this._isFollowing && LEADER_KINDS.includes(kind)) this._hearLeader(client, intake, kind, message);
