@@ -50,8 +50,8 @@ CLIENTS = (
     _under_node(
         "send what waited under a new id",
         "sender",
-        'post("/events", { type, data, messageId })',
-        'post("/events", { type, data, messageId: randomId() })',
+        'post("/events", { type, data, messageId }, ',
+        'post("/events", { type, data, messageId: randomId() }, ',
         "sending",
     ),
     _under_node(

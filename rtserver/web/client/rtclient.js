@@ -74,8 +74,10 @@ class Connection {
     const who = identity ?? (core.token.isRenewable ? await knownSubject(core.token, api, sessionStorage) : core.token.subject());
     if (this._life.signal.aborted) return;
     const name = `${api} ${who ?? "cookie"} ${eventTypes?.join() ?? ""}`;
-    // Nobody knows whom a cookie stands for, and it may be another person's tomorrow: what waits stays in its tab.
-    const kept = who === null ? sessionStorage : localStorage;
+    // Nobody knows whom a cookie stands for, and it may be another person's tomorrow: what waits stays in its tab, and
+    // not over signing out.
+    this._isKnown = who !== null;
+    const kept = this._isKnown ? localStorage : sessionStorage;
     this._sender = new Sender(
       {
         requests: core.requests, clock: this._clock, locks: environment.locks, name,
@@ -120,6 +122,7 @@ class Connection {
     Object.assign(this, { _shown: shown, _shownAt: now, _hasWay: isWay });
     this._sharing?.tellStatus(status);
     for (const listener of this._listeners) this._call(listener, status);
+    if (status.state === "signed-out" && !this._isKnown) this._sender?.forget();
     if (isNewWay) this._sender?.nudge();
     else if (isWay) this._sender?.drain();
   }
@@ -199,10 +202,13 @@ class Connection {
 async function knownSubject(token, api, sessionStorage) {
   try {
     await token.current();
-    sessionStorage.set(`who ${api}`, token.subject());
+    // A token that names nobody is another one tomorrow, whoever comes.
+    sessionStorage.set(`who ${api}`, token.claimed());
     return token.subject();
   } catch {
-    return sessionStorage.get(`who ${api}`) ?? `nobody ${randomId()}`;
+    const before = sessionStorage.get(`who ${api}`);
+    token.expect(before);
+    return before ?? `nobody ${randomId()}`;
   }
 }
 

@@ -69,6 +69,11 @@ export class Sender {
     return this.drain();
   }
 
+  /** Nobody knows who comes next: what waits is refused, rather than sent as somebody else's. */
+  forget() {
+    for (const { messageId } of this._load()) this._refuse(messageId, { reason: "signed out before it was sent", status: 401, problem: null });
+  }
+
   /** Send what waits, if it is time and nobody else does. */
   async drain() {
     if (this._isDraining || this._isWaiting || this.isClosed || this._load().length === 0) return;
@@ -103,7 +108,7 @@ export class Sender {
         this._refuse(messageId, { reason: "it waited for more than 23 hours", status: 0, problem: null });
         continue;
       }
-      const answer = await this.requests.post("/events", { type, data, messageId });
+      const answer = await this.requests.post("/events", { type, data, messageId }, { isPersonal: true });
       const result = outcome(answer.verdict, answer.status);
       if (result === "later") return this._later(answer);
       this._attempt = 0;
