@@ -59,16 +59,21 @@ export class Intake {
   }
 
   /** Take an answer of either kind of poll; return whether there is more to fetch at once. */
-  page({ body }) {
-    if (!body) return false;
+  page({ body, headers }) {
+    if (!body) return this._skip(headers.get("last-event-id"));
     if (body.reset) {
       this.reset({ ...body.reset, lastEventId: body.lastEventId ?? body.reset.lastEventId });
       return false;
     }
     this.events(Array.isArray(body.events) ? body.events : Array.isArray(body.updates) ? body.updates : []);
-    // Past what a filter left out.
-    if (this._held === null && typeof body.lastEventId === "string") this._inbox.moveTo(body.lastEventId);
+    this._skip(body.lastEventId);
     return body.hasMore === true;
+  }
+
+  /** Move on past what a filter left out, so that the place is still kept when that is trimmed; return false. */
+  _skip(cursor) {
+    if (this._held === null) this._inbox.moveTo(cursor);
+    return false;
   }
 
   /** Take one event of a stream.  A hole before it is filled first: the stream told nothing of types unheard of. */
