@@ -96,8 +96,14 @@ export class Intake {
     this.events(isBehind ? events.filter(({ id }) => !id) : events);
   }
 
-  /** The cursor could not be continued.  The application begins anew, with the history, if it wants one. */
+  /**
+   * The cursor could not be continued.  The application begins anew, with the history, if it wants one.  Two tiers may
+   * tell of one gap: who has come beyond it since has been told.
+   */
   reset(reset) {
+    const { requested } = reset;
+    const isOfBefore = typeof requested === "string" && requested !== this.cursor;
+    if (isOfBefore && this._inbox.hasPassed(reset.lastEventId)) return;
     this._inbox.reset(reset.lastEventId);
     this._hand.reset(reset);
     if (this._settings.history > 0) this._rejoin(reset.lastEventId);
