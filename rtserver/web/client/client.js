@@ -150,11 +150,7 @@ export class Client {
     if (this._isAsking) return;
     const attempt = this._attempt;
     this._isAsking = true;
-    const { intake } = this;
-    const hasCursor = intake.cursor !== null;
-    let answer = intake.snapshot === null ? await intake.join(attempt.signal) : null;
-    // With a cursor from before, the snapshot alone brings no events.
-    if (hasCursor && (answer === null || answer.verdict === "ok")) answer = await intake.catchUp(attempt.signal);
+    const answer = await this.intake.begin(attempt.signal);
     if (attempt.isOver) return;
     this._isAsking = false;
     this._answered(answer);

@@ -48,6 +48,14 @@ export class Intake {
     return snapshot;
   }
 
+  /** Know where to go on from.  With a cursor from before, the snapshot alone brings no events: they are asked for. */
+  async begin(signal) {
+    const hasCursor = this.cursor !== null;
+    const answer = this.snapshot === null ? await this.join(signal) : null;
+    const isAlright = answer === null || answer.verdict === "ok";
+    return hasCursor && isAlright ? this.catchUp(signal) : answer;
+  }
+
   /** Ask for everything after the cursor, page by page; the last answer says how that went. */
   async catchUp(signal, timeout = 10) {
     for (;;) {

@@ -127,9 +127,9 @@ export class Sharing {
   async _follow() {
     this._isFollowing = true;
     const { client, intake, signal } = this._connection;
-    for (let attempt = 0; this._isFollowing && !signal.aborted && intake.snapshot === null; attempt++) {
-      const answer = await intake.join(signal);
-      if (answer.verdict === "ok") break;
+    for (let attempt = 0; this._isFollowing && !signal.aborted; attempt++) {
+      const answer = await intake.begin(signal);
+      if (["ok", "ended"].includes(answer.verdict)) break;
       if (["sign-in", "forbidden", "gone"].includes(answer.verdict)) return client.dispatch("start");
       await this._sleep(retryDelay("sse", attempt, this._clock.random(), answer.retryAfter));
     }
