@@ -17,10 +17,16 @@ export class Intake {
   constructor(settings, hand) {
     Object.assign(this, { snapshot: null, _settings: settings, _hand: hand, _held: null, _isFilling: false, _wanted: null });
     this._inbox = new Inbox(settings.cursor ?? null);
+    this._delivered = this.cursor;
   }
 
   get cursor() {
     return this._inbox.cursor;
+  }
+
+  /** Where this reader is, and up to where the application has got something: what lies between, a filter left out. */
+  get place() {
+    return { delivered: this._delivered, cursor: this.cursor };
   }
 
   /** Parameters that every request for events has. */
@@ -43,6 +49,7 @@ export class Intake {
     if (this.cursor !== null) return snapshot;
     const messages = Array.isArray(past?.body.messages) ? past.body.messages : [];
     this._inbox.reset(past?.body.lastEventId ?? snapshot.body.lastEventId);
+    this._delivered = this.cursor;
     for (const message of messages.reverse()) this._deliver(message);
     this._release();
     return snapshot;
@@ -104,6 +111,12 @@ export class Intake {
     this.events(isBehind ? events.filter(({ id }) => !id) : events);
   }
 
+  /** Another tab is at this place: fetch what it has got and this one has not, or skip what neither gets. */
+  beside({ delivered, cursor } = {}) {
+    this.relayed(delivered, []);
+    if (this.cursor !== null && !this._inbox.isNews(delivered)) this._skip(cursor);
+  }
+
   /**
    * The cursor could not be continued.  The application begins anew, with the history, if it wants one.  Two tiers may
    * tell of one gap: who has come beyond it since has been told.
@@ -113,6 +126,7 @@ export class Intake {
     const isOfBefore = typeof requested === "string" && requested !== this.cursor;
     if (isOfBefore && this._inbox.hasPassed(reset.lastEventId)) return;
     this._inbox.reset(reset.lastEventId);
+    this._delivered = this.cursor;
     this._hand.reset(reset);
     if (this._settings.history > 0) this._rejoin(reset.lastEventId);
   }
@@ -125,6 +139,7 @@ export class Intake {
     const after = this.cursor;
     const fresh = this._inbox.take(events.filter((event) => typeof event?.type === "string"));
     if (fresh.length === 0) return;
+    if (this.cursor !== after) this._delivered = this.cursor;
     this._hand.types(new Set(fresh.map(({ type }) => type)));
     for (const event of fresh) this._deliver(event);
     this._hand.batch(after, fresh);

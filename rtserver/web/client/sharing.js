@@ -25,7 +25,8 @@ export class Sharing {
     this._leaderStatus = null;
     this._refreshedAt = -Infinity;
     const isPossible = isShared && Tabs.isPossible(environment);
-    this._tabs = isPossible ? new Tabs(environment, name, (kind, message) => this._hear(kind, message)) : null;
+    const hear = (kind, message) => this._hear(kind, message);
+    this._tabs = isPossible ? new Tabs(environment, name, hear, () => connection.intake.place) : null;
   }
 
   /** The status to show: a follower has the leader's. */
@@ -104,6 +105,7 @@ export class Sharing {
     if (client.state !== "new") client.rest(); // the leader is back
     if (kind === "events") intake.relayed(message.after, message.events);
     else if (kind === "reset") intake.reset(message);
+    else if (kind === "beat") intake.beside(message);
     else if (kind === "status") {
       this._leaderStatus = message;
       if (message.state === "signed-out") client.signIn.go();
