@@ -99,3 +99,14 @@ test("a tab that helped itself and then leads polls no more beside its stream", 
   await world.clock.advance(30);
   assert.equal(world.requests.length, asked);
 });
+
+test("polling for want of a place, or of a leader, is not remembered as what works", async () => {
+  const world = new World();
+  for (const sessionId of ["one", "two"]) await open(world, { sessionId });
+  const environment = world.environment();
+  const third = await open(world, { sessionId: "three" }, environment);
+  await world.clock.advance(5);
+  assert.equal(third.client.status.state, "polling");
+  third.client.close();
+  assert.equal(environment.sessionStorage.get("tier"), null);
+});

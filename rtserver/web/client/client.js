@@ -9,7 +9,7 @@
 import { Attempt } from "./attempt.js";
 import { promotionDelay, retryDelay, slowDelay } from "./backoff.js";
 import { expectedDelay, featuresOf } from "./features.js";
-import { TIERS, begin, step } from "./machine.js";
+import { begin, step } from "./machine.js";
 import { openStream } from "./opening.js";
 import { Polling } from "./polling.js";
 import { promote } from "./promotion.js";
@@ -29,7 +29,7 @@ const SHORTEST_RENEWAL_SECONDS = 10;
 const REFRESH_SECONDS = 1;
 
 export class Client {
-  /** `core` is {requests, intake, token, signIn, environment, clientId, heartbeat}; `changed` hears of the status. */
+  /** `core` is {requests, intake, token, signIn, environment, clientId, heartbeat, tiers}; `changed` hears of the status. */
   constructor(core, changed) {
     Object.assign(this, core);
     this.clock = core.environment.clock;
@@ -37,7 +37,7 @@ export class Client {
     this.transitions = [];
     this._changed = changed;
     this._attempt = new Attempt(this.clock);
-    this._machine = begin(TIERS);
+    this._machine = begin(this.tiers);
     this._facts = { reason: null, nextRetryAt: null, asOf: null };
     this._retries = 0;
     this._promotions = 0;
@@ -83,7 +83,7 @@ export class Client {
   rest(then = () => {}) {
     if (this.state === "closed") return;
     this["stop tier"]();
-    this._machine = begin(TIERS);
+    this._machine = begin(this.tiers);
     then();
   }
 
@@ -311,6 +311,8 @@ export class Client {
   }
 
   "remember tier"() {
+    // A tier that was taken for want of a place, or of a leader, has been compared to none.
+    if (this._machine.tiers.length < this.tiers.length) return;
     this.environment.sessionStorage.set("tier", this._machine.tier);
   }
 

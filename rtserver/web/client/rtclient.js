@@ -44,6 +44,7 @@ class Connection {
     const token = new Token(options.token, this._clock.now);
     const requests = new Requests(options.api, token, environment);
     const { cursor, history, eventTypes } = options;
+    const tiers = options.tiers.filter((tier) => tier !== "sse" || environment.EventSource !== undefined);
     const compact = options.compact ?? environment.navigator?.connection?.saveData === true;
     this._intake = new Intake({ requests, cursor, history, eventTypes, compact, signal: this._life.signal }, {
       event: (event) => this._call(options.onEvent, event),
@@ -55,7 +56,7 @@ class Connection {
       types: (types) => this._client.learn(types),
     });
     const core = {
-      requests, token, environment, intake: this._intake, clientId: randomId(), heartbeat: options.heartbeat,
+      requests, token, environment, intake: this._intake, clientId: randomId(), heartbeat: options.heartbeat, tiers,
       knownTypes: new Set([...(eventTypes ?? []), ...options.types]), signIn: new SignIn(options.loginUrl, environment),
     };
     this._client = new Client(core, () => this._changed());
@@ -69,7 +70,7 @@ class Connection {
 
   /** Begin as soon as it is known whose connection this is: what people say and read is never mixed up between them. */
   async _begin(core, environment) {
-    const { api, identity, eventTypes, tiers, shareTabs, keepOutbox } = this._options;
+    const { api, identity, eventTypes, shareTabs, keepOutbox } = this._options;
     const { sessionStorage, localStorage } = environment;
     const who = identity ?? (core.token.isRenewable ? await knownSubject(core.token, api, sessionStorage) : core.token.subject());
     if (this._life.signal.aborted) return;
@@ -86,8 +87,7 @@ class Connection {
       (entries) => this._call(this._options.onOutbox, entries),
       (kind, message) => this._sharing.tell(kind, message),
     );
-    const usable = tiers.filter((tier) => tier !== "sse" || environment.EventSource !== undefined);
-    this._sharing = new Sharing(this, { environment, name, tiers: usable, isShared: shareTabs });
+    this._sharing = new Sharing(this, { environment, name, tiers: core.tiers, isShared: shareTabs });
     this._sharing.start();
   }
 
