@@ -64,6 +64,7 @@ export class Client {
   /** Begin with these tiers; the one that worked last in this browser session comes first. */
   start(tiers) {
     if (this.state === "closed") return;
+    this["stop tier"](); // it may have helped itself by polling
     const remembered = this.environment.sessionStorage.get("tier");
     this._machine = begin(tiers, remembered);
     this._begunAt = this.clock.monotonic();
