@@ -319,3 +319,33 @@ test("what waits under a cookie with an identity is kept over signing in again",
   await world.clock.advance(10);
   assert.deepEqual(said(world), ["of alice"]);
 });
+
+test("what waits is sent also by a page that follows other types", async () => {
+  const world = new World();
+  world.network.plain = "gone";
+  const { seen } = await live(world, { identity: "alice", eventTypes: ["message_added"] });
+  seen.client.send({ content: "of the old page" }).catch(() => {});
+  await world.clock.advance(1);
+  seen.client.close();
+  world.network.plain = "pass";
+  await live(world, { identity: "alice", eventTypes: ["message_added", "ai_response_ready"] });
+  await live(world, { identity: "alice" });
+  assert.deepEqual(said(world), ["of the old page"]);
+  assert.equal(world.streams.length, 2);
+});
+
+test("a clock that is set back changes nothing in the order of what was said", async () => {
+  const { world, seen, clock } = await live();
+  world.network.plain = "gone";
+  world.cut();
+  await clock.advance(1);
+  for (const content of ["a", "b"]) {
+    seen.client.send({ content });
+    await clock.advance(0);
+    clock.now = () => clock.ms - 5000;
+  }
+  assert.deepEqual(seen.outbox.map(({ data }) => data.content), ["a", "b"]);
+  world.network.plain = "pass";
+  await clock.advance(15);
+  assert.deepEqual(said(world), ["a", "b"]);
+});

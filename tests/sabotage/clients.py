@@ -79,8 +79,8 @@ CLIENTS = (
     _under_node(
         "mix up what two people say in one browser",
         "rtclient",
-        'const name = `${api} ${who ?? "cookie"} ',
-        "const name = `${api} ",
+        'const name = `${api} ${who ?? "cookie"}`;',
+        "const name = api;",
         "sending",
     ),
     _under_node(

@@ -70,11 +70,11 @@ class Connection {
 
   /** Begin as soon as it is known whose connection this is: what people say and read is never mixed up between them. */
   async _begin(core, environment) {
-    const { api, identity, eventTypes, shareTabs, keepOutbox } = this._options;
+    const { api, identity, shareTabs, keepOutbox } = this._options;
     const { sessionStorage, localStorage } = environment;
     const who = identity ?? (core.token.isRenewable ? await knownSubject(core.token, api, sessionStorage) : core.token.subject());
     if (this._life.signal.aborted) return;
-    const name = `${api} ${who ?? "cookie"} ${eventTypes?.join() ?? ""}`;
+    const name = `${api} ${who ?? "cookie"}`;
     // Nobody knows whom a cookie stands for, and it may be another person's tomorrow: what waits stays in its tab, and
     // not over signing out.
     this._isKnown = who !== null;
@@ -87,7 +87,10 @@ class Connection {
       (entries) => this._call(this._options.onOutbox, entries),
       (kind, message) => this._sharing.tell(kind, message),
     );
-    this._sharing = new Sharing(this, { environment, name, tiers: core.tiers, isShared: shareTabs });
+    // One tab can read for another if both want the same; what waits to be sent is the person's, whatever is read.
+    const { eventTypes: types, compact } = core.intake.parameters;
+    const alike = `${types ?? ""}${compact ? " compact" : ""}`;
+    this._sharing = new Sharing(this, { environment, name: `${name} ${alike}`, tiers: core.tiers, isShared: shareTabs });
     this._sharing.start();
   }
 

@@ -8,7 +8,7 @@
 
 import { retryDelay } from "./backoff.js";
 import { randomId } from "./environment.js";
-import { add, merge, outcome, parse, remove } from "./outbox.js";
+import { add, after, merge, outcome, parse, remove } from "./outbox.js";
 
 /** The server remembers a `messageId` for at least a day; what is older than that could be published twice. */
 const MAX_AGE_SECONDS = 23 * 3600;
@@ -42,8 +42,10 @@ export class Sender {
 
   /** Put a message into the outbox; the promise is its event. */
   send(type, data) {
-    const entry = { messageId: data.messageId ?? randomId(), type, data, at: this.clock.now() };
-    const entries = add(this._load(), entry);
+    const before = this._load();
+    const at = after(before, this.clock.now());
+    const entry = { messageId: data.messageId ?? randomId(), type, data, at };
+    const entries = add(before, entry);
     if (entries === null) return Promise.reject(new SendRefused("too many messages wait to be sent"));
     this._known.push(entry);
     this._save(entries);
