@@ -15,9 +15,10 @@ const scene = (respond = () => null, settings = {}) => {
   const found = { clock, server, asked: [], told: [], resets: [] };
   const get = async (path, parameters) => {
     found.asked.push({ path, parameters, at: clock.ms });
-    const given = respond({ path, parameters, server, count: found.asked.length });
+    if (found.asked.length > 500) await new Promise(() => {}); // enough to see that it never ends
+    const given = await respond({ path, parameters, server, count: found.asked.length });
     if (given === null) return { verdict: "failed", status: 0, body: null, headers: EMPTY, retryAfter: 0, isOwnAbort: false };
-    const verdict = { 503: "busy", 500: "broken" }[given.status] ?? "ok";
+    const verdict = { 503: "busy", 404: "gone" }[given.status] ?? "ok";
     return { verdict, ...given, headers: new Map(Object.entries(given.headers)), retryAfter: Number(given.headers["retry-after"] ?? 0) };
   };
   const signal = new AbortController().signal;
@@ -60,4 +61,80 @@ test("a cursor that the server has nothing of is a gap, wherever the end is", ()
   intake.reset({ reason: "trimmed", requested: server.id(2), lastEventId: server.id(15) });
   assert.equal(intake.cursor, server.id(15));
   assert.equal(resets.length, 3);
+});
+
+const messages = (server, sequences) => ({
+  status: 200, headers: {}, body: { messages: sequences.map((each) => event(server, each)), lastEventId: server.id(9) },
+});
+
+test("history after a gap is asked for until it comes, not before Retry-After, and before what is live", async () => {
+  const { intake, clock, server, asked, told } = scene(({ count, server: there }) => {
+    if (count === 1) return answer(503, {}, { "retry-after": "20" });
+    return count === 2 ? null : messages(there, [9, 8]);
+  }, { history: 5 });
+  intake.reset({ lastEventId: server.id(1) });
+  await clock.advance(0);
+  intake.events([event(server, 2)]);
+  await clock.advance(19);
+  assert.equal(asked.length, 1);
+  await clock.advance(3);
+  assert.equal(asked.length, 2);
+  assert.deepEqual(told, []);
+  const begun = clock.ms;
+  await clock.advance(30);
+  assert.equal(asked.length, 3);
+  assert.ok(asked[2].at - begun >= 5000, String(asked[2].at - begun));
+  assert.deepEqual(told, [2]);
+});
+
+test("history that is refused for good holds nothing up", async () => {
+  const { intake, clock, server, told } = scene(() => answer(404, {}), { history: 5 });
+  intake.reset({ lastEventId: server.id(1) });
+  intake.events([event(server, 2)]);
+  await clock.advance(0);
+  assert.deepEqual(told, [2]);
+});
+
+test("of two gaps the history of the last is waited for", async () => {
+  const { intake, clock, server, asked } = scene(() => null, { history: 5 });
+  intake.reset({ lastEventId: server.id(1) });
+  await clock.advance(0);
+  intake.reset({ lastEventId: server.id(3) });
+  await clock.advance(6);
+  assert.equal(asked.length, 3);
+});
+
+test("catching up that leads nowhere ends", async () => {
+  const { intake, clock, server, asked, signal } = scene(({ path, server: there }) => {
+    if (path === "/messages") return new Promise(() => {});
+    return { status: 200, headers: {}, body: { events: [event(there, 4)], lastEventId: there.id(4), hasMore: true } };
+  }, { history: 5 });
+  intake.reset({ lastEventId: server.id(1) });
+  let answered = null;
+  intake.catchUp(signal).then((given) => (answered = given));
+  await clock.advance(60);
+  assert.equal(answered?.verdict, "ok");
+  assert.equal(asked.filter(({ path }) => path === "/updates").length, 1);
+});
+
+test("a hole that cannot be filled is asked about once for each sign of it", async () => {
+  const { intake, clock, server, asked } = scene(({ server: there }) => ({
+    status: 200, headers: {}, body: { events: [], lastEventId: there.id(1), hasMore: false },
+  }));
+  intake.reset({ lastEventId: server.id(1) });
+  intake.event(event(server, 5));
+  await clock.advance(60);
+  assert.equal(asked.length, 1);
+});
+
+test("many pages are asked for at a pace", async () => {
+  const { intake, clock, asked, told, signal } = scene(({ count, server: there }) => ({
+    status: 200, headers: {}, body: { events: [event(there, count + 1)], lastEventId: there.id(count + 1), hasMore: count < 20 },
+  }));
+  intake.reset({ lastEventId: new Server(clock).id(1) });
+  intake.catchUp(signal);
+  await clock.advance(1);
+  assert.ok(asked.length <= 8, String(asked.length));
+  await clock.advance(20);
+  assert.deepEqual(told.length, 20);
 });

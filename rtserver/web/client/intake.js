@@ -5,17 +5,23 @@
  * know tiers: a page is a page, an event an event, and a plain request is made only to fill a hole.
  */
 
+import { retryDelay } from "./backoff.js";
 import { Inbox } from "./inbox.js";
+import { Pace } from "./pace.js";
+import { pause } from "./pause.js";
 
 const PAGE = 100;
+/** Verdicts after which it is worth asking again. */
+const PASSING = ["failed", "busy", "broken", "page"];
 
 export class Intake {
   /**
-   * `settings` are {requests, cursor, history, eventTypes, compact}; `hand` is what the application gets: {event(event),
-   * reset(reset), batch(after, events), types(types)}.
+   * `settings` are {requests, clock, signal, cursor, history, eventTypes, compact}; `hand` is what the application
+   * gets: {event(event), reset(reset), batch(after, events), types(types)}.
    */
   constructor(settings, hand) {
     Object.assign(this, { snapshot: null, _settings: settings, _hand: hand, _held: null, _isFilling: false, _wanted: null });
+    this._pace = new Pace();
     this._inbox = new Inbox(settings.cursor ?? null);
     this._delivered = this.cursor;
   }
@@ -63,13 +69,17 @@ export class Intake {
     return hasCursor && isAlright ? this.catchUp(signal) : answer;
   }
 
-  /** Ask for everything after the cursor, page by page; the last answer says how that went. */
+  /** Ask for everything after the cursor, page by page, as far as that leads; the last answer says how that went. */
   async catchUp(signal, timeout = 10) {
+    const { clock } = this._settings;
     for (;;) {
+      await pause(clock, this._pace.take(clock.monotonic() / 1000), signal);
+      const before = this.cursor;
       const parameters = { ...this.parameters, lastEventId: this.cursor, timeout: 0, limit: PAGE };
       const answer = await this._settings.requests.get("/updates", parameters, { signal, timeout });
       if (answer.verdict !== "ok") return answer;
-      if (!this.page(answer)) return { ...answer, verdict: answer.body?.closed ? "ended" : answer.verdict };
+      const hasMore = this.page(answer) && this.cursor !== before;
+      if (!hasMore) return { ...answer, verdict: answer.body?.closed ? "ended" : answer.verdict };
     }
   }
 
@@ -133,7 +143,9 @@ export class Intake {
 
   events(events) {
     if (this.cursor === null || this._held !== null) {
-      this._held = [...(this._held ?? []), ...events];
+      const held = this._held ?? [];
+      const known = new Set(held.map((event) => event?.id)); // polls bring it again, as the cursor stays
+      this._held = [...held, ...events.filter((event) => !event?.id || !known.has(event.id))];
       return;
     }
     const after = this.cursor;
@@ -155,18 +167,25 @@ export class Intake {
     if (this._isFilling) return;
     this._isFilling = true;
     while (this._inbox.isNews(this._wanted)) {
+      const before = this.cursor;
       const answer = await this.catchUp(this._settings.signal);
-      if (answer.verdict !== "ok") break;
+      if (answer.verdict !== "ok" || this.cursor === before) break;
     }
     this._isFilling = false;
   }
 
-  /** After a gap: history up to the new cursor, while what is newer waits. */
+  /** After a gap: history up to the new cursor, while what is newer waits.  Often the server has only just come back. */
   async _rejoin(cursor) {
     this._held ??= [];
-    const { requests, history } = this._settings;
-    const past = await requests.get("/messages", { limit: Math.min(history, PAGE) }, { signal: this._settings.signal });
-    if (this.cursor !== cursor) return; // another gap came meanwhile
+    const { requests, clock, history, signal } = this._settings;
+    let past;
+    for (let attempt = 0; ; attempt++) {
+      past = await requests.get("/messages", { limit: Math.min(history, PAGE) }, { signal });
+      if (this.cursor !== cursor || signal.aborted) return; // another gap came meanwhile, or the end
+      if (!PASSING.includes(past.verdict)) break;
+      await pause(clock, retryDelay("sse", attempt, clock.random(), past.retryAfter), signal);
+      if (this.cursor !== cursor || signal.aborted) return;
+    }
     const messages = past.verdict === "ok" && Array.isArray(past.body.messages) ? past.body.messages : [];
     for (const message of messages.reverse()) if (!this._inbox.isNews(message.id)) this._deliver(message);
     this._release();

@@ -46,7 +46,8 @@ class Connection {
     const { cursor, history, eventTypes } = options;
     const tiers = options.tiers.filter((tier) => tier !== "sse" || environment.EventSource !== undefined);
     const compact = options.compact ?? environment.navigator?.connection?.saveData === true;
-    this._intake = new Intake({ requests, cursor, history, eventTypes, compact, signal: this._life.signal }, {
+    const settings = { requests, clock: this._clock, signal: this._life.signal, cursor, history, eventTypes, compact };
+    this._intake = new Intake(settings, {
       event: (event) => this._call(options.onEvent, event),
       reset: (reset) => {
         this._sharing?.reset(reset);

@@ -7,6 +7,7 @@
  */
 
 import { retryDelay } from "./backoff.js";
+import { pause } from "./pause.js";
 import { Places } from "./places.js";
 import { LEADER_KINDS, Tabs } from "./tabs.js";
 
@@ -133,7 +134,7 @@ export class Sharing {
       const answer = await intake.begin(signal);
       if (["ok", "ended"].includes(answer.verdict)) break;
       if (["sign-in", "forbidden", "gone"].includes(answer.verdict)) return client.dispatch("start");
-      await this._sleep(retryDelay("sse", attempt, this._clock.random(), answer.retryAfter));
+      await pause(this._clock, retryDelay("sse", attempt, this._clock.random(), answer.retryAfter), signal);
     }
     return undefined;
   }
@@ -160,9 +161,5 @@ export class Sharing {
       if (await this._places.take()) this._connection.client.allow(this._tiers);
       else this._askAgain();
     }, seconds * 1000);
-  }
-
-  _sleep(seconds) {
-    return new Promise((resolve) => this._clock.setTimeout(resolve, seconds * 1000));
   }
 }
