@@ -7,7 +7,7 @@
  */
 
 import { Attempt } from "./attempt.js";
-import { promotionDelay, retryDelay, slowDelay } from "./backoff.js";
+import { MAX_RETRY_AFTER, promotionDelay, retryDelay, slowDelay } from "./backoff.js";
 import { expectedDelay, featuresOf } from "./features.js";
 import { begin, step } from "./machine.js";
 import { openStream } from "./opening.js";
@@ -42,6 +42,7 @@ export class Client {
     this._retries = 0;
     this._promotions = 0;
     this._refreshedAt = -Infinity;
+    this._askedUntil = -Infinity;
     this._skewMs = 0;
     this._begunAt = 0;
   }
@@ -124,6 +125,13 @@ export class Client {
     this._heardAt = this.clock.now();
     this._facts.asOf = new Date(this._heardAt + this._skewMs).toISOString();
     this._changed();
+  }
+
+  /** The device woke up, or its network came or went.  What the server asked for holds all the same. */
+  woke(word) {
+    const isWaiting = ["reconnecting", "offline"].includes(this.state);
+    if (word !== "offline" && isWaiting && this._askedSeconds() > 0) return;
+    this.dispatch(word);
   }
 
   refresh() {
@@ -321,12 +329,18 @@ export class Client {
 
   "wait retry"({ retryAfter = 0, retryIn = null }) {
     const { tier } = this._machine;
+    this._askedUntil = this.clock.now() + retryAfter * 1000;
     this._wait(retryIn ?? retryDelay(tier, this._retries++, this.clock.random(), retryAfter));
     if (this.environment.navigator?.onLine === false) this._attempt.after("hint", 0, () => this.dispatch("offline"));
   }
 
   "wait slowly"() {
-    this._wait(slowDelay(this.clock.random()));
+    this._wait(Math.max(slowDelay(this.clock.random()), this._askedSeconds()));
+  }
+
+  /** Return how long the server wants to be left alone; a clock that was set back makes it no longer. */
+  _askedSeconds() {
+    return Math.min(MAX_RETRY_AFTER, (this._askedUntil - this.clock.now()) / 1000);
   }
 
   _wait(seconds) {

@@ -140,7 +140,7 @@ class Connection {
     if (word === "leave") return this._sharing.leave();
     if (word === "seen") return this._client.look();
     this._sharing.woke(word);
-    this._client.dispatch(word);
+    this._client.woke(word);
     if (word !== "offline") this._sender.nudge();
     return undefined;
   }
