@@ -47,6 +47,11 @@ export class Client {
     this._begunAt = 0;
   }
 
+  /** How far the server's clock is ahead of this device's, as far as it is known. */
+  get skewMs() {
+    return this._skewMs;
+  }
+
   get state() {
     return this._machine.state;
   }

@@ -95,7 +95,7 @@ export class Requests {
     const answer = { ...NOTHING, verdict: judge(found, accept), status: response.status, headers };
     answer.retryAfter = retryAfter(headers.get("retry-after"), headers.get("date"), this._environment.clock.now());
     if (answer.verdict === "ok" || (found.contentType ?? "").startsWith("application/problem+json")) {
-      this.lastAnswerAt = Date.parse(headers.get("date") ?? "") || this._environment.clock.now();
+      this.lastAnswerAt = Date.parse(headers.get("date") ?? "") || null;
     }
     const hasBody = response.status !== 204 && response.status !== 304 && accept === "application/json";
     if (hasBody && (answer.verdict === "ok" || response.status >= 400)) {

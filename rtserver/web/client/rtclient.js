@@ -41,7 +41,7 @@ class Connection {
     this._clock = environment.clock;
     this._listeners = new Set(options.onStatus ? [options.onStatus] : []);
     this._life = new AbortController();
-    const token = new Token(options.token, this._clock.now);
+    const token = new Token(options.token, () => this._clock.now() + (this._client?.skewMs ?? 0));
     const requests = new Requests(options.api, token, environment);
     const { cursor, history, eventTypes } = options;
     const tiers = options.tiers.filter((tier) => tier !== "sse" || environment.EventSource !== undefined);

@@ -10,7 +10,7 @@
 const RENEW_AT_MOST = 60;
 
 export class Token {
-  /** `source` is a string, a function that returns one or a promise of one, or undefined. */
+  /** `source` is a string, a function that returns one or a promise of one, or undefined; `now` is the server's time. */
   constructor(source, now) {
     this._source = source;
     this._now = now;
