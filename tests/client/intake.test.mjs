@@ -138,3 +138,16 @@ test("many pages are asked for at a pace", async () => {
   await clock.advance(20);
   assert.deepEqual(told.length, 20);
 });
+
+test("messages that a filter leaves out are not told as history either", async () => {
+  const respond = ({ path, server }) => {
+    return path === "/messages" ? messages(server, [9, 8]) : { status: 200, headers: {}, body: { lastEventId: server.id(9) } };
+  };
+  for (const [eventTypes, expected] of [[["ai_response_ready"], []], [["message_added"], [8, 9]], [undefined, [8, 9]]]) {
+    const { intake, clock, server, told, signal } = scene(respond, { history: 5, eventTypes });
+    await intake.join(signal);
+    intake.reset({ lastEventId: server.id(9), reason: "epoch", requested: intake.cursor });
+    await clock.advance(1);
+    assert.deepEqual(told, [...expected, ...expected]);
+  }
+});

@@ -110,3 +110,21 @@ test("polling for want of a place, or of a leader, is not remembered as what wor
   third.client.close();
   assert.equal(environment.sessionStorage.get("tier"), null);
 });
+
+test("a tab that is closed while it asks for a place keeps none", async () => {
+  const world = new World();
+  const tabs = [];
+  for (const sessionId of ["one", "two", "three"]) tabs.push(await open(world, { sessionId }));
+  const places = () => [...world.locks.held].filter((name) => name.includes("place"));
+  const request = world.locks.request;
+  world.locks.request = function (name, ...rest) {
+    if (name.includes("place")) tabs[2].client.close(); // before it is answered
+    return request.call(this, name, ...rest);
+  };
+  tabs[0].client.close();
+  const asked = world.requests.length;
+  await world.clock.advance(60);
+  assert.equal(tabs[2].client.status.state, "stopped");
+  assert.deepEqual(places(), ["rtclient place 2"]);
+  assert.ok(world.requests.length - asked <= 10);
+});

@@ -22,6 +22,8 @@ export class Intake {
   constructor(settings, hand) {
     Object.assign(this, { snapshot: null, _settings: settings, _hand: hand, _held: null, _isFilling: false, _wanted: null });
     this._pace = new Pace();
+    const { history, eventTypes } = settings;
+    this._history = eventTypes && !eventTypes.includes("message_added") ? 0 : Math.min(history, PAGE);
     this._inbox = new Inbox(settings.cursor ?? null);
     this._delivered = this.cursor;
   }
@@ -43,10 +45,10 @@ export class Intake {
 
   /** Ask for the snapshot and the history; with them it is known where to go on from. */
   async join(signal) {
-    const { requests, history } = this._settings;
+    const { requests } = this._settings;
     const [snapshot, past] = await Promise.all([
       requests.get("", {}, { signal }),
-      history > 0 ? requests.get("/messages", { limit: Math.min(history, PAGE) }, { signal }) : null,
+      this._history > 0 ? requests.get("/messages", { limit: this._history }, { signal }) : null,
     ]);
     const refused = [snapshot, past].find((answer) => answer !== null && answer.verdict !== "ok");
     if (refused !== undefined) return refused;
@@ -138,7 +140,7 @@ export class Intake {
     this._inbox.reset(reset.lastEventId);
     this._delivered = this.cursor;
     this._hand.reset(reset);
-    if (this._settings.history > 0) this._rejoin(reset.lastEventId);
+    if (this._history > 0) this._rejoin(reset.lastEventId);
   }
 
   events(events) {
@@ -177,10 +179,10 @@ export class Intake {
   /** After a gap: history up to the new cursor, while what is newer waits.  Often the server has only just come back. */
   async _rejoin(cursor) {
     this._held ??= [];
-    const { requests, clock, history, signal } = this._settings;
+    const { requests, clock, signal } = this._settings;
     let past;
     for (let attempt = 0; ; attempt++) {
-      past = await requests.get("/messages", { limit: Math.min(history, PAGE) }, { signal });
+      past = await requests.get("/messages", { limit: this._history }, { signal });
       if (this.cursor !== cursor || signal.aborted) return; // another gap came meanwhile, or the end
       if (!PASSING.includes(past.verdict)) break;
       await pause(clock, retryDelay("sse", attempt, clock.random(), past.retryAfter), signal);

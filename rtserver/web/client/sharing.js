@@ -80,9 +80,12 @@ export class Sharing {
 
   async _comeBack() {
     this._hasLeft = false;
-    if (await this._places.take()) return;
+    const isHeld = await this._places.take();
+    if (this._connection.signal.aborted) return this._places.close();
+    if (isHeld) return undefined;
     this._connection.client.allow(this._tiers.slice(-1));
     this._askAgain();
+    return undefined;
   }
 
   close() {
@@ -158,7 +161,9 @@ export class Sharing {
   _askAgain() {
     const seconds = NEXT_PLACE_SECONDS * (0.75 + 0.5 * this._clock.random());
     this._timer = this._clock.setTimeout(async () => {
-      if (await this._places.take()) this._connection.client.allow(this._tiers);
+      const isHeld = await this._places.take();
+      if (this._connection.signal.aborted) this._places.close();
+      else if (isHeld) this._connection.client.allow(this._tiers);
       else this._askAgain();
     }, seconds * 1000);
   }
