@@ -61,6 +61,20 @@ CLIENTS = (
         "sort((one, other) => other.at - one.at)",
         "sending",
     ),
+    _under_node(
+        "send while the server asked to wait",
+        "sender",
+        "return this.clock.monotonic() < this._notBefore;",
+        "return false;",
+        "sending",
+    ),
+    _under_node(
+        "send what one person said with the token of another",
+        "token",
+        "return claimed !== null && this._person !== null && claimed !== this._person;",
+        "return false;",
+        "sending",
+    ),
     _under_node("watch no heartbeat", "client", '    attempt.after("watchdog", limit, look);\n', "", "tiers"),
     _under_node(
         "have every tab hold a connection of its own",
@@ -91,6 +105,21 @@ CLIENTS = (
         "access",
     ),
     _under_node("poll as often as there are events", "pace", "return Math.max(0, -this._free);", "return 0;", "tiers"),
+    _under_node(
+        "go back to a gap that was told already",
+        "intake",
+        "    if (isOfBefore && this._inbox.hasPassed(reset.lastEventId)) return;\n",
+        "",
+        "intake",
+        "P3",
+    ),
+    _under_node(
+        "read history after a gap once, and never if that fails",
+        "intake",
+        "if (!PASSING.includes(past.verdict)) break;",
+        "break;",
+        "intake",
+    ),
     _under_node("say nothing of a gap", "intake", "    this._hand.reset(reset);\n", "", "tiers", "P3"),
     Defect(
         "5",
