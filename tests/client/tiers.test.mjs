@@ -426,3 +426,16 @@ test("a network that comes back does not end the wait that the server asked for,
   await clock.advance(0);
   assert.equal(world.requests.length, asked + 1);
 });
+
+test("a page that goes and comes back, however quickly, resynchronises each time", async () => {
+  const { clock, world, seen } = await live();
+  const { window } = seen.environment;
+  world.server.onPublish = () => {};
+  for (const content of ["a", "b", "c"]) {
+    window.dispatchEvent(new Event("pagehide"));
+    world.server.say(content);
+    window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+    await clock.advance(0.5);
+  }
+  assert.deepEqual(contents(seen), ["a", "b", "c"]);
+});

@@ -57,7 +57,7 @@ export class Sender {
   /** Another tab has said or sent something. */
   hear(kind, message) {
     if (kind === "outbox") this._known = merge(this._known, [message]);
-    if (kind === "wait") this._wait(message.seconds, message.isAsked);
+    if (kind === "wait") this._wait(message.seconds, true);
     if (kind === "sent") this._settle(message.messageId, (waiting) => waiting.resolve(message.event));
     if (kind === "refused") {
       this._settle(message.messageId, (waiting) => waiting.reject(new SendRefused(message.reason, message.status, message.problem)));
@@ -130,7 +130,7 @@ export class Sender {
   _later({ verdict, retryAfter }) {
     const seconds = retryDelay("sse", this._attempt++, this.clock.random(), retryAfter);
     this._wait(seconds, retryAfter > 0);
-    if (retryAfter > 0) this._say("wait", { seconds, isAsked: true });
+    if (retryAfter > 0) this._say("wait", { seconds });
     // Told by the reading side, which asks again when it can.
     if (verdict === "sign-in") this.clock.clearTimeout(this._timer);
   }

@@ -24,7 +24,7 @@ export class Wake {
     this._listen(window, "online", () => this._tell("online"));
     this._listen(window, "offline", () => this._tell("offline"));
     this._listen(window, "pageshow", (event) => event.persisted && this._tell("wake"));
-    this._listen(window, "pagehide", () => say("leave"));
+    this._listen(window, "pagehide", () => this._leave());
     this._listen(document, "visibilitychange", () => this._seen());
     this._tickedAt = clock.now();
     this._tick();
@@ -58,6 +58,12 @@ export class Wake {
     this._latest = isResting ? word : null;
     if (isResting) this._rest = this._clock.setTimeout(() => this._tell(this._latest), (REST_SECONDS - passed) * 1000);
     else this._speak(word);
+  }
+
+  /** A page that was away has missed something, however short ago it was woken. */
+  _leave() {
+    this._saidAt = -Infinity;
+    this._say("leave");
   }
 
   _speak(word) {
