@@ -137,3 +137,24 @@ test("a token function that fails is an outage, not the end", async () => {
   await world.clock.advance(10);
   assert.equal(seen.client.status.state, "live");
 });
+
+test("a device whose clock is ahead renews its tokens by the server's", async () => {
+  const world = new World();
+  const { clock } = world;
+  const real = clock.now;
+  let made = 0;
+  const token = async () => {
+    const claims = { sub: "alice", iat: Math.floor(real() / 1000), exp: Math.floor(real() / 1000) + 600, number: made++ };
+    return `x.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.y`;
+  };
+  const environment = world.environment({ clock: Object.assign(Object.create(clock), { now: () => real() + 3600_000 }) });
+  const seen = follow(connect, world, { token, shareTabs: false }, environment);
+  await clock.advance(3);
+  assert.equal(seen.client.status.state, "live");
+  const opened = world.opened.length;
+  await clock.advance(300);
+  assert.equal(world.opened.length, opened);
+  assert.ok(made <= 3, String(made));
+  await clock.advance(600);
+  assert.ok(world.opened.length > opened); // renewed in time all the same
+});

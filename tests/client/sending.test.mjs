@@ -192,3 +192,160 @@ test("typing is said now and then, ended once, and only where it is shown", asyn
   await settle();
   assert.equal(typed().length, 4);
 });
+
+const posts = (world) => world.asked("/events").filter(({ method }) => method === "POST");
+
+test("Retry-After holds for sending, too, whatever is heard and said meanwhile, in all tabs", async () => {
+  const world = new World();
+  const { seen: one, clock } = await live(world);
+  const { seen: two } = await live(world);
+  world.server.refusal = answer(429, { detail: "slowly" }, { "retry-after": "60" });
+  one.client.send({ content: "a" });
+  await clock.advance(1);
+  const asked = posts(world).length;
+  two.client.send({ content: "b" });
+  for (let second = 0; second < 50; second++) {
+    world.server.say(`${second}`);
+    await clock.advance(1);
+  }
+  assert.equal(asked, 1);
+  assert.equal(posts(world).length, asked);
+  world.server.refusal = null;
+  await clock.advance(25);
+  assert.deepEqual(said(world).slice(-2), ["a", "b"]);
+});
+
+test("when there is a way again what waits goes at once, unless the server asked to wait", async () => {
+  const { world, seen, clock } = await live();
+  world.server.refusal = null;
+  world.network.plain = ({ method }) => (method === "POST" ? null : undefined);
+  seen.client.send({ content: "a" });
+  await clock.advance(40);
+  assert.ok(posts(world).length <= 5, String(posts(world).length));
+  world.network.plain = "gone";
+  world.cut();
+  await clock.advance(1);
+  world.network.plain = "pass";
+  seen.environment.window.dispatchEvent(new Event("online"));
+  await clock.advance(2.1);
+  assert.deepEqual(said(world), ["a"]);
+});
+
+const jwt = (sub) => `x.${Buffer.from(JSON.stringify({ sub })).toString("base64url")}.y`;
+const authors = (world, content) => {
+  const sent = posts(world).filter(({ body }) => body.data.content === content);
+  return [...new Set(sent.map(({ headers }) => headers.Authorization.slice(7)))];
+};
+
+test("what one person said is never sent with the token of another", async () => {
+  const world = new World();
+  let sub = "alice";
+  let refused = null;
+  const { seen, clock } = await live(world, { token: async () => jwt(sub), shareTabs: false });
+  world.server.refusal = answer(503, {}, { "retry-after": "5" });
+  seen.client.send({ content: "of alice" });
+  await clock.advance(1);
+  sub = "bob"; // somebody else signed in, and the next token is theirs
+  refused = `Bearer ${jwt("alice")}`;
+  world.network.plain = ({ headers }) => (headers.Authorization === refused ? answer(401, { detail: "expired" }) : undefined);
+  world.server.refusal = null;
+  await clock.advance(120);
+  assert.deepEqual(authors(world, "of alice"), [jwt("alice")]);
+  assert.deepEqual(said(world), []);
+  assert.equal(seen.outbox.length, 1);
+  sub = "alice";
+  refused = `Bearer ${jwt("bob")}`;
+  world.cut();
+  await clock.advance(120);
+  assert.deepEqual(said(world), ["of alice"]);
+});
+
+test("whoever comes when no token was to be had sends nothing of whom the tab remembers", async () => {
+  const world = new World();
+  const environment = world.environment();
+  const first = follow(connect, world, { token: async () => jwt("alice") }, environment);
+  await world.clock.advance(3);
+  world.network.plain = "gone";
+  world.cut();
+  first.client.send({ content: "of alice" }).catch(() => {});
+  await world.clock.advance(3);
+  first.client.close();
+  world.network.plain = "pass";
+  let calls = 0;
+  const token = async () => {
+    if (calls++ === 0) throw new Error("not yet");
+    return jwt("bob");
+  };
+  follow(connect, world, { token }, environment);
+  await world.clock.advance(120);
+  assert.deepEqual(said(world), []);
+  const again = follow(connect, world, { token: async () => jwt("alice") }, environment);
+  await world.clock.advance(5);
+  assert.deepEqual(said(world), ["of alice"]);
+  assert.deepEqual(contents(again), ["of alice"]);
+});
+
+test("what waited under a cookie is refused when it is signed out: who comes next may be another person", async () => {
+  const world = new World();
+  const environment = world.environment();
+  const first = follow(connect, world, {}, environment);
+  await world.clock.advance(3);
+  world.network.plain = "gone";
+  world.cut();
+  const refused = assert.rejects(first.client.send({ content: "of alice" }), SendRefused);
+  await world.clock.advance(1);
+  world.network.plain = () => answer(401, { detail: "signed out" });
+  await world.clock.advance(10);
+  await refused;
+  assert.deepEqual(first.outbox, []);
+  assert.equal(first.client.status.state, "signed-out");
+  first.client.close();
+  world.network.plain = "pass";
+  follow(connect, world, {}, environment);
+  await world.clock.advance(10);
+  assert.deepEqual(said(world), []);
+});
+
+test("what waits under a cookie with an identity is kept over signing in again", async () => {
+  const world = new World();
+  const environment = world.environment();
+  world.network.plain = ({ method }) => (method === "POST" ? null : answer(401, { detail: "signed out" }));
+  const first = follow(connect, world, { identity: "alice" }, environment);
+  first.client.send({ content: "of alice" }).catch(() => {});
+  await world.clock.advance(3);
+  first.client.close();
+  world.network.plain = "pass";
+  follow(connect, world, { identity: "alice" }, environment);
+  await world.clock.advance(10);
+  assert.deepEqual(said(world), ["of alice"]);
+});
+
+test("what waits is sent also by a page that follows other types", async () => {
+  const world = new World();
+  world.network.plain = "gone";
+  const { seen } = await live(world, { identity: "alice", eventTypes: ["message_added"] });
+  seen.client.send({ content: "of the old page" }).catch(() => {});
+  await world.clock.advance(1);
+  seen.client.close();
+  world.network.plain = "pass";
+  await live(world, { identity: "alice", eventTypes: ["message_added", "ai_response_ready"] });
+  await live(world, { identity: "alice" });
+  assert.deepEqual(said(world), ["of the old page"]);
+  assert.equal(world.streams.length, 2);
+});
+
+test("a clock that is set back changes nothing in the order of what was said", async () => {
+  const { world, seen, clock } = await live();
+  world.network.plain = "gone";
+  world.cut();
+  await clock.advance(1);
+  for (const content of ["a", "b"]) {
+    seen.client.send({ content });
+    await clock.advance(0);
+    clock.now = () => clock.ms - 5000;
+  }
+  assert.deepEqual(seen.outbox.map(({ data }) => data.content), ["a", "b"]);
+  world.network.plain = "pass";
+  await clock.advance(15);
+  assert.deepEqual(said(world), ["a", "b"]);
+});

@@ -392,3 +392,50 @@ test("after close nothing is asked and nothing is said", async () => {
   assert.equal(seen.client.status.state, "stopped");
   assert.equal(clock.timers.size, 0);
 });
+
+test("a network that flaps costs a restart every few seconds, and the last word counts", async () => {
+  const { clock, world, seen } = await live();
+  const tell = (word) => seen.environment.window.dispatchEvent(new Event(word));
+  const asked = world.requests.length + world.opened.length;
+  for (let second = 0; second < 30; second++) {
+    tell("offline");
+    tell("online");
+    await clock.advance(1);
+  }
+  const spent = world.requests.length + world.opened.length - asked;
+  assert.ok(spent <= 25, String(spent));
+  const opened = world.opened.length;
+  await clock.advance(3);
+  assert.ok(world.opened.length <= opened + 1);
+  await clock.advance(3);
+  assert.equal(seen.client.status.state, "live");
+});
+
+test("a network that comes back does not end the wait that the server asked for, a person does", async () => {
+  const { clock, world, seen } = await start((each) => {
+    each.network.plain = () => answer(503, { detail: "full" }, { "retry-after": "90" });
+  });
+  const asked = world.requests.length;
+  for (const word of ["online", "offline", "online"]) {
+    seen.environment.window.dispatchEvent(new Event(word));
+    await clock.advance(10);
+  }
+  await clock.advance(55);
+  assert.equal(world.requests.length, asked);
+  seen.client.refresh();
+  await clock.advance(0);
+  assert.equal(world.requests.length, asked + 1);
+});
+
+test("a page that goes and comes back, however quickly, resynchronises each time", async () => {
+  const { clock, world, seen } = await live();
+  const { window } = seen.environment;
+  world.server.onPublish = () => {};
+  for (const content of ["a", "b", "c"]) {
+    window.dispatchEvent(new Event("pagehide"));
+    world.server.say(content);
+    window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+    await clock.advance(0.5);
+  }
+  assert.deepEqual(contents(seen), ["a", "b", "c"]);
+});

@@ -336,6 +336,7 @@ export class FakeLocks {
   async request(name, ...rest) {
     const then = rest.pop();
     const { ifAvailable = false, signal } = rest[0] ?? {};
+    await null; // nobody is told at once
     if (this.held.has(name)) {
       if (ifAvailable) return then(null);
       await new Promise((resolve, reject) => {

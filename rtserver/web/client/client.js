@@ -7,9 +7,9 @@
  */
 
 import { Attempt } from "./attempt.js";
-import { promotionDelay, retryDelay, slowDelay } from "./backoff.js";
+import { MAX_RETRY_AFTER, promotionDelay, retryDelay, slowDelay } from "./backoff.js";
 import { expectedDelay, featuresOf } from "./features.js";
-import { TIERS, begin, step } from "./machine.js";
+import { begin, step } from "./machine.js";
 import { openStream } from "./opening.js";
 import { Polling } from "./polling.js";
 import { promote } from "./promotion.js";
@@ -29,7 +29,7 @@ const SHORTEST_RENEWAL_SECONDS = 10;
 const REFRESH_SECONDS = 1;
 
 export class Client {
-  /** `core` is {requests, intake, token, signIn, environment, clientId, heartbeat}; `changed` hears of the status. */
+  /** `core` is {requests, intake, token, signIn, environment, clientId, heartbeat, tiers}; `changed` hears of the status. */
   constructor(core, changed) {
     Object.assign(this, core);
     this.clock = core.environment.clock;
@@ -37,13 +37,19 @@ export class Client {
     this.transitions = [];
     this._changed = changed;
     this._attempt = new Attempt(this.clock);
-    this._machine = begin(TIERS);
+    this._machine = begin(this.tiers);
     this._facts = { reason: null, nextRetryAt: null, asOf: null };
     this._retries = 0;
     this._promotions = 0;
     this._refreshedAt = -Infinity;
+    this._askedUntil = -Infinity;
     this._skewMs = 0;
     this._begunAt = 0;
+  }
+
+  /** How far the server's clock is ahead of this device's, as far as it is known. */
+  get skewMs() {
+    return this._skewMs;
   }
 
   get state() {
@@ -63,6 +69,8 @@ export class Client {
 
   /** Begin with these tiers; the one that worked last in this browser session comes first. */
   start(tiers) {
+    if (this.state === "closed") return;
+    this["stop tier"](); // it may have helped itself by polling
     const remembered = this.environment.sessionStorage.get("tier");
     this._machine = begin(tiers, remembered);
     this._begunAt = this.clock.monotonic();
@@ -71,6 +79,7 @@ export class Client {
 
   /** Use other tiers from now on: there is a place for a held connection, or there is none any more. */
   allow(tiers) {
+    if (this.state === "closed") return;
     if (tiers.join() === this._machine.tiers.join()) return;
     this._machine = { ...this._machine, tiers };
     if (tiers.includes(this._machine.tier)) this.dispatch("promote due");
@@ -79,8 +88,9 @@ export class Client {
 
   /** Stop everything without a word, as if it had not been started. */
   rest(then = () => {}) {
+    if (this.state === "closed") return;
     this["stop tier"]();
-    this._machine = begin(TIERS);
+    this._machine = begin(this.tiers);
     then();
   }
 
@@ -122,6 +132,13 @@ export class Client {
     this._changed();
   }
 
+  /** The device woke up, or its network came or went.  What the server asked for holds all the same. */
+  woke(word) {
+    const isWaiting = ["reconnecting", "offline"].includes(this.state);
+    if (word !== "offline" && isWaiting && this._askedSeconds() > 0) return;
+    this.dispatch(word);
+  }
+
   refresh() {
     const now = this.clock.monotonic() / 1000;
     if (now - this._refreshedAt < REFRESH_SECONDS) return;
@@ -147,11 +164,7 @@ export class Client {
     if (this._isAsking) return;
     const attempt = this._attempt;
     this._isAsking = true;
-    const { intake } = this;
-    const hasCursor = intake.cursor !== null;
-    let answer = intake.snapshot === null ? await intake.join(attempt.signal) : null;
-    // With a cursor from before, the snapshot alone brings no events.
-    if (hasCursor && (answer === null || answer.verdict === "ok")) answer = await intake.catchUp(attempt.signal);
+    const answer = await this.intake.begin(attempt.signal);
     if (attempt.isOver) return;
     this._isAsking = false;
     this._answered(answer);
@@ -312,6 +325,8 @@ export class Client {
   }
 
   "remember tier"() {
+    // A tier that was taken for want of a place, or of a leader, has been compared to none.
+    if (this._machine.tiers.length < this.tiers.length) return;
     this.environment.sessionStorage.set("tier", this._machine.tier);
   }
 
@@ -319,12 +334,18 @@ export class Client {
 
   "wait retry"({ retryAfter = 0, retryIn = null }) {
     const { tier } = this._machine;
+    this._askedUntil = this.clock.now() + retryAfter * 1000;
     this._wait(retryIn ?? retryDelay(tier, this._retries++, this.clock.random(), retryAfter));
     if (this.environment.navigator?.onLine === false) this._attempt.after("hint", 0, () => this.dispatch("offline"));
   }
 
   "wait slowly"() {
-    this._wait(slowDelay(this.clock.random()));
+    this._wait(Math.max(slowDelay(this.clock.random()), this._askedSeconds()));
+  }
+
+  /** Return how long the server wants to be left alone; a clock that was set back makes it no longer. */
+  _askedSeconds() {
+    return Math.min(MAX_RETRY_AFTER, (this._askedUntil - this.clock.now()) / 1000);
   }
 
   _wait(seconds) {

@@ -36,6 +36,12 @@ export class Inbox {
     return this._place === null || (found.epoch === this._place.epoch && found.sequence > this._place.sequence);
   }
 
+  /** Return whether an id of this life is not beyond the cursor. */
+  hasPassed(id) {
+    const found = decodeId(id);
+    return found !== null && found.epoch === this._place?.epoch && found.sequence <= this._place.sequence;
+  }
+
   /** Return those of `events` that are news, in sequence; passing states come last, as they are. */
   take(events) {
     const passing = events.filter(({ type }) => TRANSIENT_TYPES.includes(type));

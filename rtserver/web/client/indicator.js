@@ -34,19 +34,31 @@ export class StatusIndicator extends HTMLElement {
   }
 
   set client(client) {
-    this._unwatch?.();
+    this._endWatching();
     this._client = client;
     this._shown = null;
-    this._unwatch = client?.watch((status) => this._take(status));
+    this._watch();
   }
 
+  /** Off the page it watches nothing: the client may outlive it by far. */
   disconnectedCallback() {
+    this._endWatching();
     clearTimeout(this._patience);
     clearInterval(this._countdown);
   }
 
   connectedCallback() {
     if (this._shown) this.show(this._shown);
+    if (!this._unwatch) this._watch();
+  }
+
+  _watch() {
+    this._unwatch = this._client?.watch((status) => this._take(status));
+  }
+
+  _endWatching() {
+    this._unwatch?.();
+    this._unwatch = null;
   }
 
   _take(status) {

@@ -10,6 +10,11 @@
 export const MAX_ENTRIES = 200;
 export const MAX_CHARACTERS = 1_000_000;
 
+/** Return when the next entry is said: now, and before none that waits, also when the clock was set back. */
+export function after(entries, now) {
+  return Math.max(now, entries.at(-1)?.at ?? now);
+}
+
 /** Return the entries with one more at the end, or null if there is no room. */
 export function add(entries, entry) {
   const next = [...entries, entry];

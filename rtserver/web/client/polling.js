@@ -8,6 +8,7 @@
 import { holdAfterCut, pollInterval } from "./backoff.js";
 import { timestampOf } from "./cursor.js";
 import { Pace } from "./pace.js";
+import { pause } from "./pause.js";
 
 const HOLD_SECONDS = 30;
 /** How much longer than a poll is held the client waits for its answer. */
@@ -80,17 +81,7 @@ export class Polling {
     this.interval = pollInterval(headers.get("poll-interval"));
   }
 
-  async _paced(signal) {
-    const seconds = this._pace.take(this.clock.monotonic() / 1000);
-    if (seconds === 0 || signal.aborted) return;
-    await new Promise((resolve) => {
-      const go = () => {
-        this.clock.clearTimeout(timer);
-        signal.removeEventListener("abort", go);
-        resolve();
-      };
-      const timer = this.clock.setTimeout(go, seconds * 1000);
-      signal.addEventListener("abort", go);
-    });
+  _paced(signal) {
+    return pause(this.clock, this._pace.take(this.clock.monotonic() / 1000), signal);
   }
 }

@@ -38,6 +38,7 @@ export class Requests {
     return this._send("GET", this.url(path, { ...parameters, _: nonce }), options);
   }
 
+  /** What is `isPersonal` is sent for the person whose connection this is, and for nobody who signed in since. */
   async post(path, document, options = {}) {
     const { body, headers } = await this._encode(document);
     return this._send("POST", this.url(path), { ...options, body, headers });
@@ -48,9 +49,11 @@ export class Requests {
     let token;
     try {
       token = await this._token.current();
+      if (options.isPersonal && this._token.isOfAnother()) return { ...NOTHING, verdict: "sign-in" };
       let answer = await this._exchange(method, url, token, options);
       if (answer.verdict === "sign-in" && answer.status === 401 && this._token.isRenewable) {
         token = await this._token.renew(token);
+        if (options.isPersonal && this._token.isOfAnother()) return answer;
         answer = await this._exchange(method, url, token, options);
       }
       return answer;
@@ -92,7 +95,7 @@ export class Requests {
     const answer = { ...NOTHING, verdict: judge(found, accept), status: response.status, headers };
     answer.retryAfter = retryAfter(headers.get("retry-after"), headers.get("date"), this._environment.clock.now());
     if (answer.verdict === "ok" || (found.contentType ?? "").startsWith("application/problem+json")) {
-      this.lastAnswerAt = Date.parse(headers.get("date") ?? "") || this._environment.clock.now();
+      this.lastAnswerAt = Date.parse(headers.get("date") ?? "") || null;
     }
     const hasBody = response.status !== 204 && response.status !== 304 && accept === "application/json";
     if (hasBody && (answer.verdict === "ok" || response.status >= 400)) {

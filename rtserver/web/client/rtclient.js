@@ -27,6 +27,9 @@ import { Wake } from "./wake.js";
 
 export { SendRefused } from "./sender.js";
 
+/** States in which the server was heard a moment ago, so that it is worth sending. */
+const WITH_A_WAY = ["live", "delayed", "polling"];
+
 /** Follow a session; see docs/client.rst for the options.  Throws TypeError for options that cannot be. */
 export function connect(options, environment = browserEnvironment()) {
   return new Connection(readOptions(options), environment).handle;
@@ -38,11 +41,13 @@ class Connection {
     this._clock = environment.clock;
     this._listeners = new Set(options.onStatus ? [options.onStatus] : []);
     this._life = new AbortController();
-    const token = new Token(options.token, this._clock.now);
+    const token = new Token(options.token, () => this._clock.now() + (this._client?.skewMs ?? 0));
     const requests = new Requests(options.api, token, environment);
     const { cursor, history, eventTypes } = options;
+    const tiers = options.tiers.filter((tier) => tier !== "sse" || environment.EventSource !== undefined);
     const compact = options.compact ?? environment.navigator?.connection?.saveData === true;
-    this._intake = new Intake({ requests, cursor, history, eventTypes, compact, signal: this._life.signal }, {
+    const settings = { requests, clock: this._clock, signal: this._life.signal, cursor, history, eventTypes, compact };
+    this._intake = new Intake(settings, {
       event: (event) => this._call(options.onEvent, event),
       reset: (reset) => {
         this._sharing?.reset(reset);
@@ -52,7 +57,7 @@ class Connection {
       types: (types) => this._client.learn(types),
     });
     const core = {
-      requests, token, environment, intake: this._intake, clientId: randomId(), heartbeat: options.heartbeat,
+      requests, token, environment, intake: this._intake, clientId: randomId(), heartbeat: options.heartbeat, tiers,
       knownTypes: new Set([...(eventTypes ?? []), ...options.types]), signIn: new SignIn(options.loginUrl, environment),
     };
     this._client = new Client(core, () => this._changed());
@@ -66,13 +71,15 @@ class Connection {
 
   /** Begin as soon as it is known whose connection this is: what people say and read is never mixed up between them. */
   async _begin(core, environment) {
-    const { api, identity, eventTypes, tiers, shareTabs, keepOutbox } = this._options;
+    const { api, identity, shareTabs, keepOutbox } = this._options;
     const { sessionStorage, localStorage } = environment;
     const who = identity ?? (core.token.isRenewable ? await knownSubject(core.token, api, sessionStorage) : core.token.subject());
     if (this._life.signal.aborted) return;
-    const name = `${api} ${who ?? "cookie"} ${eventTypes?.join() ?? ""}`;
-    // Nobody knows whom a cookie stands for, and it may be another person's tomorrow: what waits stays in its tab.
-    const kept = who === null ? sessionStorage : localStorage;
+    const name = `${api} ${who ?? "cookie"}`;
+    // Nobody knows whom a cookie stands for, and it may be another person's tomorrow: what waits stays in its tab, and
+    // not over signing out.
+    this._isKnown = who !== null;
+    const kept = this._isKnown ? localStorage : sessionStorage;
     this._sender = new Sender(
       {
         requests: core.requests, clock: this._clock, locks: environment.locks, name,
@@ -81,8 +88,10 @@ class Connection {
       (entries) => this._call(this._options.onOutbox, entries),
       (kind, message) => this._sharing.tell(kind, message),
     );
-    const usable = tiers.filter((tier) => tier !== "sse" || environment.EventSource !== undefined);
-    this._sharing = new Sharing(this, { environment, name, tiers: usable, isShared: shareTabs });
+    // One tab can read for another if both want the same; what waits to be sent is the person's, whatever is read.
+    const { eventTypes: types, compact } = core.intake.parameters;
+    const alike = `${types ?? ""}${compact ? " compact" : ""}`;
+    this._sharing = new Sharing(this, { environment, name: `${name} ${alike}`, tiers: core.tiers, isShared: shareTabs });
     this._sharing.start();
   }
 
@@ -112,10 +121,14 @@ class Connection {
     const shown = JSON.stringify({ ...status, asOf: null });
     const now = this._clock.monotonic();
     if (shown === this._shown && now - this._shownAt < 2000) return;
-    Object.assign(this, { _shown: shown, _shownAt: now });
+    const isWay = WITH_A_WAY.includes(status.state);
+    const isNewWay = isWay && !this._hasWay;
+    Object.assign(this, { _shown: shown, _shownAt: now, _hasWay: isWay });
     this._sharing?.tellStatus(status);
     for (const listener of this._listeners) this._call(listener, status);
-    if (["live", "delayed", "polling"].includes(status.state)) this._sender?.drain();
+    if (status.state === "signed-out" && !this._isKnown) this._sender?.forget();
+    if (isNewWay) this._sender?.nudge();
+    else if (isWay) this._sender?.drain();
   }
 
   _changed() {
@@ -127,8 +140,8 @@ class Connection {
     if (word === "leave") return this._sharing.leave();
     if (word === "seen") return this._client.look();
     this._sharing.woke(word);
-    this._client.dispatch(word);
-    if (word !== "offline") this._sender.drain();
+    this._client.woke(word);
+    if (word !== "offline") this._sender.nudge();
     return undefined;
   }
 
@@ -193,10 +206,13 @@ class Connection {
 async function knownSubject(token, api, sessionStorage) {
   try {
     await token.current();
-    sessionStorage.set(`who ${api}`, token.subject());
+    // A token that names nobody is another one tomorrow, whoever comes.
+    sessionStorage.set(`who ${api}`, token.claimed());
     return token.subject();
   } catch {
-    return sessionStorage.get(`who ${api}`) ?? `nobody ${randomId()}`;
+    const before = sessionStorage.get(`who ${api}`);
+    token.expect(before);
+    return before ?? `nobody ${randomId()}`;
   }
 }
 

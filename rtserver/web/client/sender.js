@@ -8,7 +8,7 @@
 
 import { retryDelay } from "./backoff.js";
 import { randomId } from "./environment.js";
-import { add, merge, outcome, parse, remove } from "./outbox.js";
+import { add, after, merge, outcome, parse, remove } from "./outbox.js";
 
 /** The server remembers a `messageId` for at least a day; what is older than that could be published twice. */
 const MAX_AGE_SECONDS = 23 * 3600;
@@ -34,14 +34,18 @@ export class Sender {
     this._waiting = new Map(); // messageId -> {resolve, reject}
     this._isDraining = false;
     this._attempt = 0;
+    this._notBefore = -Infinity; // when the next try is due
+    this._askedUntil = -Infinity; // until when the server asked to wait
     this._shown = "[]";
     this.isClosed = false;
   }
 
   /** Put a message into the outbox; the promise is its event. */
   send(type, data) {
-    const entry = { messageId: data.messageId ?? randomId(), type, data, at: this.clock.now() };
-    const entries = add(this._load(), entry);
+    const before = this._load();
+    const at = after(before, this.clock.now());
+    const entry = { messageId: data.messageId ?? randomId(), type, data, at };
+    const entries = add(before, entry);
     if (entries === null) return Promise.reject(new SendRefused("too many messages wait to be sent"));
     this._known.push(entry);
     this._save(entries);
@@ -53,6 +57,7 @@ export class Sender {
   /** Another tab has said or sent something. */
   hear(kind, message) {
     if (kind === "outbox") this._known = merge(this._known, [message]);
+    if (kind === "wait") this._wait(message.seconds, true);
     if (kind === "sent") this._settle(message.messageId, (waiting) => waiting.resolve(message.event));
     if (kind === "refused") {
       this._settle(message.messageId, (waiting) => waiting.reject(new SendRefused(message.reason, message.status, message.problem)));
@@ -60,9 +65,20 @@ export class Sender {
     this._show(this._load());
   }
 
-  /** Send what waits, if nobody else does. */
+  /** There is a way again: what failed without one need not wait any longer, save for what the server asked. */
+  nudge() {
+    this._notBefore = this._askedUntil;
+    return this.drain();
+  }
+
+  /** Nobody knows who comes next: what waits is refused, rather than sent as somebody else's. */
+  forget() {
+    for (const { messageId } of this._load()) this._refuse(messageId, { reason: "signed out before it was sent", status: 401, problem: null });
+  }
+
+  /** Send what waits, if it is time and nobody else does. */
   async drain() {
-    if (this._isDraining || this.isClosed || this._load().length === 0) return;
+    if (this._isDraining || this._isWaiting || this.isClosed || this._load().length === 0) return;
     this._isDraining = true;
     this.clock.clearTimeout(this._timer);
     try {
@@ -75,6 +91,10 @@ export class Sender {
     }
   }
 
+  get _isWaiting() {
+    return this.clock.monotonic() < this._notBefore;
+  }
+
   close() {
     this.isClosed = true;
     this.clock.clearTimeout(this._timer);
@@ -83,13 +103,14 @@ export class Sender {
   }
 
   async _sendAll() {
-    for (let entries = this._load(); entries.length > 0 && !this.isClosed; entries = this._load()) {
+    // While the lock was not ours, its owner may have been asked to wait.
+    for (let entries = this._load(); entries.length > 0 && !this.isClosed && !this._isWaiting; entries = this._load()) {
       const [{ messageId, type, data, at }] = entries;
       if (this.clock.now() - at > MAX_AGE_SECONDS * 1000) {
         this._refuse(messageId, { reason: "it waited for more than 23 hours", status: 0, problem: null });
         continue;
       }
-      const answer = await this.requests.post("/events", { type, data, messageId });
+      const answer = await this.requests.post("/events", { type, data, messageId }, { isPersonal: true });
       const result = outcome(answer.verdict, answer.status);
       if (result === "later") return this._later(answer);
       this._attempt = 0;
@@ -107,9 +128,22 @@ export class Sender {
   }
 
   _later({ verdict, retryAfter }) {
-    if (verdict === "sign-in") return; // told by the reading side, which asks again when it can
     const seconds = retryDelay("sse", this._attempt++, this.clock.random(), retryAfter);
-    this._timer = this.clock.setTimeout(() => this.drain(), seconds * 1000);
+    this._wait(seconds, retryAfter > 0);
+    if (retryAfter > 0) this._say("wait", { seconds });
+    // Told by the reading side, which asks again when it can.
+    if (verdict === "sign-in") this.clock.clearTimeout(this._timer);
+  }
+
+  _wait(seconds, isAsked) {
+    this._notBefore = this.clock.monotonic() + seconds * 1000;
+    if (isAsked) this._askedUntil = this._notBefore;
+    this.clock.clearTimeout(this._timer);
+    this._timer = this.clock.setTimeout(() => {
+      // Timers are early by a moment now and then.
+      this._notBefore = this._askedUntil = -Infinity;
+      this.drain();
+    }, seconds * 1000);
   }
 
   _refuse(messageId, message) {

@@ -7,6 +7,7 @@
  */
 
 import { retryDelay } from "./backoff.js";
+import { pause } from "./pause.js";
 import { Places } from "./places.js";
 import { LEADER_KINDS, Tabs } from "./tabs.js";
 
@@ -25,7 +26,8 @@ export class Sharing {
     this._leaderStatus = null;
     this._refreshedAt = -Infinity;
     const isPossible = isShared && Tabs.isPossible(environment);
-    this._tabs = isPossible ? new Tabs(environment, name, (kind, message) => this._hear(kind, message)) : null;
+    const hear = (kind, message) => this._hear(kind, message);
+    this._tabs = isPossible ? new Tabs(environment, name, hear, () => connection.intake.place) : null;
   }
 
   /** The status to show: a follower has the leader's. */
@@ -78,9 +80,12 @@ export class Sharing {
 
   async _comeBack() {
     this._hasLeft = false;
-    if (await this._places.take()) return;
+    const isHeld = await this._places.take();
+    if (this._connection.signal.aborted) return this._places.close();
+    if (isHeld) return undefined;
     this._connection.client.allow(this._tiers.slice(-1));
     this._askAgain();
+    return undefined;
   }
 
   close() {
@@ -94,7 +99,7 @@ export class Sharing {
     if (kind === "lead") this._lead();
     else if (kind === "follow") this._follow();
     else if (kind === "silent" && this._isFollowing) client.start(this._tiers.slice(-1));
-    else if (["outbox", "sent", "refused"].includes(kind)) this._hearOutbox(sender, kind, message);
+    else if (["outbox", "sent", "refused", "wait"].includes(kind)) this._hearOutbox(sender, kind, message);
     else if (kind === "refresh" && this._tabs.isLeader) client.refresh();
     else if (kind === "hello" && this._tabs.isLeader) this.tell("status", client.status);
     else if (this._isFollowing && LEADER_KINDS.includes(kind)) this._hearLeader(client, intake, kind, message);
@@ -104,6 +109,7 @@ export class Sharing {
     if (client.state !== "new") client.rest(); // the leader is back
     if (kind === "events") intake.relayed(message.after, message.events);
     else if (kind === "reset") intake.reset(message);
+    else if (kind === "beat") intake.beside(message);
     else if (kind === "status") {
       this._leaderStatus = message;
       if (message.state === "signed-out") client.signIn.go();
@@ -127,11 +133,11 @@ export class Sharing {
   async _follow() {
     this._isFollowing = true;
     const { client, intake, signal } = this._connection;
-    for (let attempt = 0; this._isFollowing && !signal.aborted && intake.snapshot === null; attempt++) {
-      const answer = await intake.join(signal);
-      if (answer.verdict === "ok") break;
+    for (let attempt = 0; this._isFollowing && !signal.aborted; attempt++) {
+      const answer = await intake.begin(signal);
+      if (["ok", "ended"].includes(answer.verdict)) break;
       if (["sign-in", "forbidden", "gone"].includes(answer.verdict)) return client.dispatch("start");
-      await this._sleep(retryDelay("sse", attempt, this._clock.random(), answer.retryAfter));
+      await pause(this._clock, retryDelay("sse", attempt, this._clock.random(), answer.retryAfter), signal);
     }
     return undefined;
   }
@@ -155,12 +161,10 @@ export class Sharing {
   _askAgain() {
     const seconds = NEXT_PLACE_SECONDS * (0.75 + 0.5 * this._clock.random());
     this._timer = this._clock.setTimeout(async () => {
-      if (await this._places.take()) this._connection.client.allow(this._tiers);
+      const isHeld = await this._places.take();
+      if (this._connection.signal.aborted) this._places.close();
+      else if (isHeld) this._connection.client.allow(this._tiers);
       else this._askAgain();
     }, seconds * 1000);
-  }
-
-  _sleep(seconds) {
-    return new Promise((resolve) => this._clock.setTimeout(resolve, seconds * 1000));
   }
 }

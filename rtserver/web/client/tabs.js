@@ -16,11 +16,15 @@ export class Tabs {
     return Boolean(locks && BroadcastChannel);
   }
 
-  /** `say` is called with `lead`, `follow`, `silent`, and with what the leader tells: (kind, message). */
-  constructor({ locks, BroadcastChannel, clock }, name, say) {
+  /**
+   * `say` is called with `lead`, `follow`, `silent`, and with what the leader tells: (kind, message).  `place` is what
+   * the leader tells with each beat.
+   */
+  constructor({ locks, BroadcastChannel, clock }, name, say, place) {
     this.isLeader = false;
     this._clock = clock;
     this._say = say;
+    this._place = place;
     this._abort = new AbortController();
     this._channel = new BroadcastChannel(`rtclient ${name}`);
     this._channel.onmessage = ({ data }) => this._hear(data);
@@ -30,6 +34,7 @@ export class Tabs {
 
   start() {
     this._request({ ifAvailable: true }, (lock) => {
+      if (this._channel === null) return null; // closed before the answer came
       if (lock) return this._lead();
       this._follow();
       this._request({ signal: this._abort.signal }, () => this._lead());
@@ -72,7 +77,7 @@ export class Tabs {
   }
 
   _beat() {
-    this.tell("beat");
+    this.tell("beat", this._place());
     this._timer = this._clock.setTimeout(() => this._beat(), BEAT_SECONDS * 1000);
   }
 
@@ -82,6 +87,7 @@ export class Tabs {
   }
 
   _hear({ kind, message } = {}) {
+    if (this._channel === null) return; // what was under way when it was closed
     if (!this.isLeader && LEADER_KINDS.includes(kind)) this._listen();
     this._say(kind, message);
   }

@@ -2,19 +2,21 @@
  * The token: who somebody is, where no cookie says it.
  *
  * Owns calling the application's token function: once for all who ask at the same time, again before the token ends,
- * and again when the server refused it.  Keeps the token in memory alone.  Without a token there is the cookie.
+ * and again when the server refused it.  Keeps the token in memory alone, and whom it stood for first: a token may come
+ * to be another person's.  Without a token there is the cookie.
  */
 
 /** So long before its end a token is renewed: a tenth of its life, a minute at most. */
 const RENEW_AT_MOST = 60;
 
 export class Token {
-  /** `source` is a string, a function that returns one or a promise of one, or undefined. */
+  /** `source` is a string, a function that returns one or a promise of one, or undefined; `now` is the server's time. */
   constructor(source, now) {
     this._source = source;
     this._now = now;
     this._token = typeof source === "string" ? source : null;
     this._asking = null;
+    this._person = null; // whose connection this is, once a token has said so
   }
 
   get isUsed() {
@@ -40,6 +42,7 @@ export class Token {
       .then(() => this._source())
       .then((token) => {
         this._token = String(token);
+        this._person ??= this.claimed();
         return this._token;
       })
       .finally(() => {
@@ -56,10 +59,26 @@ export class Token {
     return claims.exp - Math.min(RENEW_AT_MOST, life / 10) - this._now() / 1000;
   }
 
+  /** Before any token has come: whose connection this is, as it was known before. */
+  expect(person) {
+    this._person ??= person;
+  }
+
+  /** Return whether the token is somebody else's than at first; of tokens that name nobody that is not known. */
+  isOfAnother() {
+    const claimed = this.claimed();
+    return claimed !== null && this._person !== null && claimed !== this._person;
+  }
+
+  /** Return whom the token names, unverified, or null. */
+  claimed() {
+    return readClaims(this._token)?.sub ?? null;
+  }
+
   /** Return whom the token stands for, to keep people apart and not to trust; null where there is a cookie. */
   subject() {
     if (!this.isUsed) return null;
-    return readClaims(this._token)?.sub ?? `#${hash(this._token ?? "")}`;
+    return this.claimed() ?? `#${hash(this._token ?? "")}`;
   }
 }
 

@@ -114,7 +114,8 @@ async function showPeople() {
 }
 
 async function showEarlier() {
-  const page = await ask(`/messages?limit=${HISTORY}&before=${oldest}`);
+  const page = await ask(`/messages?limit=${HISTORY}&before=${oldest}`).catch(() => null);
+  if (page === null) return; // the status says what is wrong; the button is still there
   messages.addEarlier(page.messages);
   oldest = page.next ?? oldest;
   element("earlier").hidden = !page.hasMore;
