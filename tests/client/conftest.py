@@ -52,7 +52,7 @@ class Followed:
 
     async def waits(self):
         """Wait until the client waits before it tries again, once more; return for how many seconds."""
-        await until(lambda: self._next_retry_at() not in (None, self._waited))
+        await until(lambda: self._next_retry_at() not in (None, self._waited), 30)
         self._waited = self._next_retry_at()
         return self._waited - self.clock.now_us() / 1e6
 
