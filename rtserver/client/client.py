@@ -130,7 +130,8 @@ class Client:
 
         ``data`` is the event's, or the text of a message.  While there is no network it waits, behind what was sent
         before, and is repeated with the same ``message_id`` until the server has answered; it is published once.
-        Raises `Refused` if the server does not want it, and `Closed` if the client is closed first.
+        Raises `Misused` if it cannot be written as JSON, `Refused` if the server does not want it, and `Closed` if the
+        client is closed first.
         """
         fields = {"content": data} if isinstance(data, str) else dict(data)
         return await asyncio.shield(self._outbox.put(type, fields, message_id))

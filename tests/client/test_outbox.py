@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from rtserver.client import Closed, Misused, Refused, SignedOut
+from rtserver.client import ClientError, Closed, Misused, Refused, SignedOut
 from rtserver.client.outbox import MAX_WAITING
 from tests.conftest import until
 from tests.contract import events_after
@@ -56,6 +56,45 @@ async def test_what_the_server_refuses_is_told_and_holds_up_nobody(api, follow):
     assert isinstance(bad, Refused)
     assert (bad.status, bad.slug) == (400, "malformed-request") and "content" in bad.detail
     assert (first.sequence, last.sequence) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("data", "message_id"),
+    [({"content": "\udcff"}, None), ({"content": object()}, None), ({1j: "x"}, None), ({"content": "x"}, "\udcff")],
+)
+async def test_what_cannot_be_written_as_json_is_refused_at_once_and_waits_nowhere(follow, data, message_id):
+    async with follow("http://127.0.0.1:9", token="x", follows=False) as alice:
+        with pytest.raises(Misused, match="cannot be written as JSON"):
+            await alice.client.send(data, message_id=message_id)
+
+        assert not alice.client._outbox.waiting
+
+
+async def test_what_is_changed_after_it_was_given_is_sent_as_it_was_given(api, follow):
+    mood = ["good"]
+    async with follow(api) as alice:
+        sending = asyncio.create_task(alice.client.send({"content": "hello", "mood": mood}))
+        await asyncio.sleep(0)
+        mood.append("bad")
+        await sending
+
+    assert (await events_after(api, 2))[0]["data"]["mood"] == ["good"]
+
+
+async def test_a_mistake_of_the_client_costs_one_event_and_not_all_behind_it(api, follow, monkeypatch, caplog):
+    async with follow(api) as alice:
+        publish, mistakes = alice.client._api.publish, [RuntimeError("a mistake")]
+
+        async def publish_or_fail(body):
+            if mistakes:
+                raise mistakes.pop()
+            return await publish(body)
+
+        monkeypatch.setattr(alice.client._api, "publish", publish_or_fail)
+        lost, sent = await asyncio.gather(alice.client.send("lost"), alice.client.send("sent"), return_exceptions=True)
+
+    assert isinstance(lost, ClientError) and "RuntimeError" in caplog.text
+    assert sent.sequence == 3
 
 
 async def test_a_lost_answer_is_asked_for_again_with_the_same_id(api, follow):
