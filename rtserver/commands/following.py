@@ -20,6 +20,7 @@ import msgspec
 
 from rtserver import client
 from rtserver.auth import Role, make_token, read_secret
+from rtserver.client.tokens import checked
 from rtserver.errors import StartRefused
 from rtserver.publication import is_name
 
@@ -265,7 +266,7 @@ def _token(options: argparse.Namespace) -> client.TokenSource:
         return lambda: _read(file)
     if options.data_dir:
         return _token_maker(Path(options.data_dir), options.sub)
-    token = os.environ.get("RTSERVER_TOKEN")
+    token = os.environ.get("RTSERVER_TOKEN", "").strip()
     if not token:
         raise client.Misused("a token is needed: --token-file FILE, RTSERVER_TOKEN, or --data-dir DIR --sub NAME")
     return token
@@ -273,9 +274,12 @@ def _token(options: argparse.Namespace) -> client.TokenSource:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text().strip()
+        token = checked(file.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise client.Misused(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not token:
+        raise client.Misused(f"{file} holds no token")
+    return token
 
 
 def _token_maker(data_dir: Path, subject: str | None) -> client.TokenSource:

@@ -129,12 +129,13 @@ def test_lines_are_published_as_they_come(server):
     assert (said, status) == ("", 130)
 
 
-def test_the_token_may_come_from_a_file_the_environment_or_the_data_directory(server, tmp_path):
+def test_the_token_may_come_from_an_option_a_file_the_environment_or_the_data_directory(server, tmp_path):
     (tmp_path / "token").write_text(token(server) + "\n")
     options = ("publish", "s", "--url", server.url, "--content", "x")
     for arguments, variables in (
         (("--token-file", str(tmp_path / "token")), {}),
-        ((), {"RTSERVER_TOKEN": token(server)}),
+        ((), {"RTSERVER_TOKEN": token(server) + "\r\n"}),
+        (("--token", token(server) + "\n"), {}),
         (("--data-dir", str(server.data_dir)), {}),
         (("--data-dir", str(server.data_dir), "--sub", "alice"), {}),
     ):
@@ -152,6 +153,8 @@ def test_the_token_may_come_from_a_file_the_environment_or_the_data_directory(se
         (("tail", "s", "--token", "x", "--from", "yesterday"), "start is 'yesterday'"),
         (("tail", "s", "--token", "x", "--proxy", "socks5://u:secret@p:1"), "is no proxy"),
         (("tail", "s", "--token-file", "missing"), "missing cannot be read: No such file or directory"),
+        (("tail", "s", "--token", "x\ty"), "the token holds '\\t'"),
+        (("tail", "s", "--token-file", os.devnull), f"{os.devnull} holds no token"),
         (("tail", "s", "--data-dir", "missing"), "missing holds no secret"),
         (("tail", "s", "--token", "x", "--url", "https://a", "--ca", "missing"), "missing holds no certificates"),
         (("publish", "s", "--token", "x", "--data", "[1]"), "'[1]' is not a JSON object"),

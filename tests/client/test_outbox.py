@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from rtserver.client import ClientError, Closed, Misused, Refused, SignedOut
+from rtserver.client import ClientError, Closed, Misused, Refused, SignedOut, connect
 from rtserver.client.outbox import MAX_WAITING
 from tests.conftest import until
 from tests.contract import events_after
@@ -229,6 +229,28 @@ async def test_a_token_function_that_fails_is_asked_again_like_a_network(api, fo
         failing[0] = False
         alice.client.refresh()
         await alice.until("live")
+
+
+async def test_white_space_around_a_token_is_no_part_of_it(api, follow):
+    async with follow(api, who=None, token=f" {api.token('alice')}\r\n") as alice:
+        await alice.client.send("hello")
+    async with follow(api, who=None, token=lambda: f"{api.token('alice')}\n") as alice:
+        await alice.client.send("hello")
+
+
+@pytest.mark.parametrize("token", ["secret\r\nX: y", "secret\u201d", "sécret", "secret\udcff", "secret\x00"])
+async def test_a_token_that_a_header_cannot_hold_is_never_sent_and_never_shown(follow, token):
+    with pytest.raises(Misused, match="the token holds") as refused:
+        connect("http://127.0.0.1:9", "s", token=token)
+    async with follow("http://127.0.0.1:9", token=lambda: token) as alice:
+        sending = asyncio.create_task(alice.client.send("hello"))
+        await until(lambda: alice.client.send_problem)
+        await alice.waits()
+        assert alice.client.status.reason == alice.client.send_problem == str(refused.value)
+    with pytest.raises(Closed):
+        await sending
+
+    assert "cret" not in str(refused.value)
 
 
 async def test_mistakes_in_what_the_program_gave_do_not_end_the_client(api, follow, caplog):
