@@ -75,6 +75,7 @@ class Client:
             self._status_changed,
         )
         self._shown: Status | None = None
+        self._tier: str | None = None  # on which events came last
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -182,8 +183,10 @@ class Client:
     def _status_changed(self, status: Status) -> None:
         if status.is_over:
             self._inbox.end()
-        elif status.tier is not None:
+        elif status.tier is not None and self._tier is None:
+            # Back, not only heard again: a server in trouble would be asked at every event otherwise.
             self._outbox.nudge()
+        self._tier = status.tier
         # As of when changes all the time.
         shown = replace(status, as_of=None)
         if self._on_status is not None and shown != self._shown:

@@ -91,6 +91,8 @@ class Outbox:
     async def _send(self) -> None:
         while self.waiting:
             letter = self.waiting[0]
+            # Before the attempt: the network may come back while it runs into its time limit.
+            self._nudged.clear()
             try:
                 event = await self._try(letter)
             except ClientError as error:
@@ -111,7 +113,6 @@ class Outbox:
                 if not letter.answered.done():
                     letter.answered.set_result(event)
                 continue
-            self._nudged.clear()
             await self._pause(self._retries.next(Tier.SSE, self._clock.random()))
 
     async def _try(self, letter: Letter) -> Event | None:
