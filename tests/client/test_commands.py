@@ -8,6 +8,9 @@ import subprocess
 
 import pytest
 
+from rtserver import client
+from rtserver.commands import following
+from rtserver.errors import StartRefused
 from tests.http import request
 from tests.process import COMMAND, ServerProcess, environment, run
 from tests.proxy import ForwardProxy
@@ -224,6 +227,38 @@ def test_what_would_steer_a_terminal_is_shown_escaped(server):
         assert not any(
             character < " " or "\x7f" <= character <= "\x9f" for character in shown.replace("\n", "").replace("\t", "")
         )
+
+
+STEERING = "\x1b]0;x\x07\x9b2J\r\n\x7f"
+ESCAPED = "\\u001b]0;x\\u0007\\u009b2J\\u000d\\u000a\\u007f"
+
+
+def test_what_the_network_says_does_not_steer_a_terminal(capsys):
+    async def fail(error):
+        raise error
+
+    following._show_status(client.Status("blocked", reason=f"an answer {STEERING}"))
+    following._show_reset(client.Reset(STEERING, None, None, STEERING))
+    for error in (client.Refused(403, "", STEERING), TimeoutError(STEERING)):
+        assert following._run(fail(error), interrupted=0) == 1
+    with pytest.raises(StartRefused) as refused:
+        following._run(fail(client.Misused(STEERING)), interrupted=0)
+
+    assert capsys.readouterr().err.splitlines() == [
+        f"rtserver: blocked (an answer {ESCAPED})",
+        f"rtserver: a gap ({ESCAPED}): events before {ESCAPED} may be missing",
+        f"rtserver: {ESCAPED}",
+        f"rtserver: {ESCAPED}",
+    ]
+    assert str(refused.value) == ESCAPED
+
+
+def test_an_event_is_one_line_of_four_columns_whatever_is_in_it():
+    event = client.Event(f"a\t{STEERING}", {"n": STEERING}, STEERING, "id", 7)
+
+    assert following._line(event, is_json=False) == (
+        f'7\t{ESCAPED}\ta\\u0009{ESCAPED}\t{{"n":"\\u001b]0;x\\u0007\\u009b2J\\r\\n\\u007f"}}'
+    )
 
 
 def test_a_reader_that_has_gone_ends_a_tail_quietly(server):
