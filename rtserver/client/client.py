@@ -75,6 +75,7 @@ class Client:
             self._status_changed,
         )
         self._shown: Status | None = None
+        self._tier: str | None = None  # on which events came last
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -130,7 +131,8 @@ class Client:
 
         ``data`` is the event's, or the text of a message.  While there is no network it waits, behind what was sent
         before, and is repeated with the same ``message_id`` until the server has answered; it is published once.
-        Raises `Refused` if the server does not want it, and `Closed` if the client is closed first.
+        Raises `Misused` if it cannot be written as JSON, `Refused` if the server does not want it, and `Closed` if the
+        client is closed first.
         """
         fields = {"content": data} if isinstance(data, str) else dict(data)
         return await asyncio.shield(self._outbox.put(type, fields, message_id))
@@ -181,8 +183,10 @@ class Client:
     def _status_changed(self, status: Status) -> None:
         if status.is_over:
             self._inbox.end()
-        elif status.tier is not None:
+        elif status.tier is not None and self._tier is None:
+            # Back, not only heard again: a server in trouble would be asked at every event otherwise.
             self._outbox.nudge()
+        self._tier = status.tier
         # As of when changes all the time.
         shown = replace(status, as_of=None)
         if self._on_status is not None and shown != self._shown:

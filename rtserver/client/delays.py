@@ -53,9 +53,15 @@ class Retries:
 
 
 class Promotions:
-    """When a better tier is probed again, the first time, the second time, and then every hour."""
+    """When a better tier is probed again, the first time, the second time, and in the end every hour.
+
+    `settle` begins anew: one was found, and if it is lost that is soon over, perhaps.
+    """
 
     def __init__(self) -> None:
+        self._count = 0
+
+    def settle(self) -> None:
         self._count = 0
 
     def next(self, random: float) -> float:

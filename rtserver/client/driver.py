@@ -279,6 +279,7 @@ class Driver:
     def _adopt_promotion(self) -> None:
         self._runs.stop("promote", "deadline", "resync")
         self._runs.rename("promotion", "tier")
+        self._promotions.settle()
         if self.machine.tier is Tier.SSE:
             self._renew_in_time()
 

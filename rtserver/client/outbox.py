@@ -6,6 +6,7 @@ Each has its messageId from the start, so that a repeat after a lost answer publ
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from rtserver.client.position import Event
 from rtserver.client.timing import Clock, end
 from rtserver.client.verdict import judge, refusal
 
+logger = logging.getLogger(__name__)
+
 MAX_WAITING = 1000
 
 _encode = msgspec.json.Encoder().encode
@@ -29,15 +32,19 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(eq=False)
 class Letter:
-    """One event on its way."""
+    """One event on its way; ``body`` is what is sent, written once: what cannot be written is never on its way."""
 
     type: str
     data: dict[str, Any]
     message_id: str
+    body: bytes = field(init=False)
     answered: asyncio.Future[Event] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
-    def body(self) -> bytes:
-        return _encode({"type": self.type, "messageId": self.message_id, "data": self.data})
+    def __post_init__(self) -> None:
+        try:
+            self.body = _encode({"type": self.type, "messageId": self.message_id, "data": self.data})
+        except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+            raise Misused(f"the event cannot be written as JSON: {error}") from None
 
 
 class Outbox:
@@ -55,7 +62,10 @@ class Outbox:
         self._closed: Closed | None = None
 
     def put(self, type: str, data: dict[str, Any], message_id: str | None) -> asyncio.Future[Event]:
-        """Give something to be published; the future is the event, or why it was refused."""
+        """Give something to be published; the future is the event, or why it was refused.
+
+        Raises `Misused` for what cannot be written as JSON, and where too much waits.
+        """
         if self._closed is not None:
             raise self._closed
         if len(self.waiting) >= MAX_WAITING:
@@ -81,12 +91,20 @@ class Outbox:
     async def _send(self) -> None:
         while self.waiting:
             letter = self.waiting[0]
+            # Before the attempt: the network may come back while it runs into its time limit.
+            self._nudged.clear()
             try:
                 event = await self._try(letter)
             except ClientError as error:
                 # This one is refused whenever it is sent: it must not hold up those behind it.
                 self.waiting.popleft()
                 self._fail(letter, error)
+                continue
+            except Exception:
+                # A mistake of ours must not leave the client mute.
+                logger.exception("the client made a mistake")
+                self.waiting.popleft()
+                self._fail(letter, ClientError("the client made a mistake; the event may be published or not"))
                 continue
             if event is not None:
                 self._retries.settle()
@@ -95,14 +113,13 @@ class Outbox:
                 if not letter.answered.done():
                     letter.answered.set_result(event)
                 continue
-            self._nudged.clear()
             await self._pause(self._retries.next(Tier.SSE, self._clock.random()))
 
     async def _try(self, letter: Letter) -> Event | None:
         """Return the event that was published, or None if it is to be tried again; raises what refuses it."""
         self._may_hurry = True
         try:
-            answer = await self._api.publish(letter.body())
+            answer = await self._api.publish(letter.body)
             if answer.status in (201, 202):
                 return _published(letter, answer.json())
         except SignedOut:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -18,6 +19,9 @@ from urllib.parse import unquote, urlsplit
 from rtserver.client.errors import Misused
 
 PORTS = {"http": 80, "https": 443}
+
+_ENCODING = "in user and password / # ? @ must be percent-encoded"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class Origin(NamedTuple):
@@ -59,22 +63,29 @@ def parse_url(url: str) -> tuple[Origin, str]:
     try:
         parts = urlsplit(url)
         scheme, host, port = parts.scheme.lower(), parts.hostname, parts.port
-    except ValueError as error:
-        raise Misused(f"{_hidden(url)!r} is no address: {error}") from None
+    except ValueError:
+        # What it says may hold a password.
+        raise Misused(f"{_hidden(url)!r} is no address of a server: its host or its port cannot be read") from None
     if scheme not in PORTS or not host or parts.query or parts.fragment:
         raise Misused(f"{_hidden(url)!r} is no address of a server; it looks like http://127.0.0.1:8080")
-    if parts.username is not None:
+    if "@" in url:
         raise Misused("the address of the server holds a user; give a token instead")
     return Origin(scheme, host, port or PORTS[scheme]), parts.path.rstrip("/")
 
 
 def parse_proxy(url: str, *, tunnels_all: bool = False) -> Proxy:
-    """Read ``http://user:password@host:port``; user and password may be percent-encoded.  Raises `Misused`."""
+    """Read ``http://user:password@host:port``; in user and password ``/ # ? @ %`` are to be percent-encoded.
+
+    Raises `Misused`, with nothing of the password in what it says.
+    """
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port
-    except ValueError as error:
-        raise Misused(f"{_hidden(url)!r} is no proxy: {error}") from None
+    except ValueError:
+        raise Misused(f"{_hidden(url)!r} is no proxy: its host or its port cannot be read; {_ENCODING}") from None
+    if "@" in parts.path + parts.query + parts.fragment:
+        # The host is the user then, and the port the beginning of the password.
+        raise Misused(f"{_hidden(url)!r} is no proxy: the host ends before the @; {_ENCODING}")
     if parts.scheme != "http" or not parts.hostname:
         raise Misused(f"{_hidden(url)!r} is no proxy that can be used; it looks like http://proxy.example:3128")
     return Proxy(parts.hostname, port or 80, _basic(parts.username, parts.password), tunnels_all)
@@ -145,5 +156,6 @@ def _bracketed(host: str) -> str:
 
 def _hidden(url: str) -> str:
     """Return an address without what may be a password in it."""
-    before, at, after = url.rpartition("@")
-    return f"{before.partition('://')[0]}://...@{after}" if at else url
+    _, at, after = url.rpartition("@")
+    scheme = _SCHEME.match(url)
+    return f"{scheme[0] if scheme else ''}...@{after}" if at else url

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from rtserver.client.errors import ClientError, Unreachable
+from rtserver.client.errors import ClientError, Misused, Unreachable
 from rtserver.client.timing import Clock
 
 # So long before a token expires the next one is asked for: a slow identity provider is no gap then.
@@ -23,12 +23,13 @@ class Tokens:
     """``source`` is a token, a function that returns one (or an awaitable of one), or None for no token."""
 
     def __init__(self, source: TokenSource, clock: Clock) -> None:
+        """Raises `Misused` for a token that a header cannot hold."""
         self._function = source if callable(source) else None
-        self._token = source if isinstance(source, str) else None
+        self._token = checked(source) if isinstance(source, str) else None
         self._clock = clock
 
     async def headers(self) -> dict[str, str]:
-        """Return what a request carries; raises `Unreachable` while the function fails."""
+        """Return what a request carries; raises `Unreachable` while the function fails, `Misused` for what it gave."""
         if self._function and (self._token is None or self.renewal_due_seconds() == 0):
             await self.renew()
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -39,7 +40,7 @@ class Tokens:
             return False
         try:
             found = self._function()
-            self._token = await found if inspect.isawaitable(found) else found
+            self._token = checked(await found if inspect.isawaitable(found) else found)
         except ClientError:
             raise
         except Exception as error:
@@ -52,6 +53,20 @@ class Tokens:
         if expires_at is None:
             return None
         return max(0.0, expires_at - RENEWAL_SECONDS - self._clock.now_us() / 1e6)
+
+
+def checked(token: object) -> str:
+    """Return a token without the white space around it, as files and variables have it.
+
+    Raises `Misused` if a header cannot hold it: a line break inside would begin a header of its own.
+    """
+    if not isinstance(token, str):
+        raise Misused(f"the token is no text: {type(token).__name__}")
+    token = token.strip()
+    for character in token:
+        if not character.isascii() or not character.isprintable():
+            raise Misused(f"the token holds {character!a}, which a header cannot hold")
+    return token
 
 
 def _expiry(token: str) -> float | None:

@@ -20,6 +20,7 @@ import msgspec
 
 from rtserver import client
 from rtserver.auth import Role, make_token, read_secret
+from rtserver.client.tokens import checked
 from rtserver.errors import StartRefused
 from rtserver.publication import is_name
 
@@ -48,7 +49,8 @@ REFUSED = 1
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
-_STEERING = re.compile("[\x7f-\x9f]")
+# What would steer a terminal.
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f]")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -120,9 +122,9 @@ def _run(doing: Coroutine[Any, Any, None], interrupted: int) -> int:
     try:
         return 0 if asyncio.run(_until_interrupted(doing)) else interrupted
     except client.Misused as error:
-        raise StartRefused(str(error)) from None
+        raise StartRefused(_shown(error)) from None
     except (client.ClientError, TimeoutError) as error:
-        print(f"rtserver: {error}", file=sys.stderr)
+        _say(str(error))
         return REFUSED
     except BrokenPipeError:
         # Who read has gone; what Python still holds for it must not be a complaint at the end.
@@ -165,12 +167,19 @@ def _line(event: client.Event, *, is_json: bool) -> str:
     if is_json:
         fields = {"id": event.id, "sequence": event.sequence, "type": event.type, "timestamp": event.timestamp}
         known: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
-        line = _encode(known | {"data": event.data}).decode()
-    else:
-        place = "-" if event.sequence is None else str(event.sequence)
-        line = f"{place}\t{event.timestamp or '-'}\t{event.type}\t{_encode(event.data).decode()}"
-    # What would steer a terminal: JSON escapes what is below a space, not these.
-    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+        return _shown(_encode(known | {"data": event.data}).decode())
+    place = "-" if event.sequence is None else event.sequence
+    columns = (place, event.timestamp or "-", event.type, _encode(event.data).decode())
+    return "\t".join(_shown(column) for column in columns)
+
+
+def _shown(found: object) -> str:
+    """Return what was found as one line, with nothing in it that steers a terminal; JSON stays what it means."""
+    return _STEERING.sub(lambda steering: f"\\u{ord(steering[0]):04x}", str(found))
+
+
+def _say(words: str) -> None:
+    print(f"rtserver: {_shown(words)}", file=sys.stderr, flush=True)
 
 
 def _show_status(status: client.Status) -> None:
@@ -179,15 +188,11 @@ def _show_status(status: client.Status) -> None:
         words.append(f"by {status.tier}")
     if status.reason:
         words.append(f"({status.reason})")
-    print(f"rtserver: {' '.join(words)}", file=sys.stderr, flush=True)
+    _say(" ".join(words))
 
 
 def _show_reset(reset: client.Reset) -> None:
-    print(
-        f"rtserver: a gap ({reset.reason}): events before {reset.last_event_id} may be missing",
-        file=sys.stderr,
-        flush=True,
-    )
+    _say(f"a gap ({reset.reason}): events before {reset.last_event_id} may be missing")
 
 
 async def _send(options: argparse.Namespace) -> None:
@@ -201,7 +206,7 @@ async def _send(options: argparse.Namespace) -> None:
             except TimeoutError:
                 why = publishing.send_problem or "no answer"
                 raise TimeoutError(f"not published within {options.timeout:g} s: {why}") from None
-            print(event.id or "-", flush=True)
+            print(_shown(event.id or "-"), flush=True)
 
 
 async def _letters(options: argparse.Namespace) -> AsyncIterator[dict[str, Any] | str]:
@@ -265,7 +270,7 @@ def _token(options: argparse.Namespace) -> client.TokenSource:
         return lambda: _read(file)
     if options.data_dir:
         return _token_maker(Path(options.data_dir), options.sub)
-    token = os.environ.get("RTSERVER_TOKEN")
+    token = os.environ.get("RTSERVER_TOKEN", "").strip()
     if not token:
         raise client.Misused("a token is needed: --token-file FILE, RTSERVER_TOKEN, or --data-dir DIR --sub NAME")
     return token
@@ -273,9 +278,12 @@ def _token(options: argparse.Namespace) -> client.TokenSource:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text().strip()
+        token = checked(file.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise client.Misused(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not token:
+        raise client.Misused(f"{file} holds no token")
+    return token
 
 
 def _token_maker(data_dir: Path, subject: str | None) -> client.TokenSource:

@@ -8,6 +8,9 @@ import subprocess
 
 import pytest
 
+from rtserver import client
+from rtserver.commands import following
+from rtserver.errors import StartRefused
 from tests.http import request
 from tests.process import COMMAND, ServerProcess, environment, run
 from tests.proxy import ForwardProxy
@@ -129,12 +132,13 @@ def test_lines_are_published_as_they_come(server):
     assert (said, status) == ("", 130)
 
 
-def test_the_token_may_come_from_a_file_the_environment_or_the_data_directory(server, tmp_path):
+def test_the_token_may_come_from_an_option_a_file_the_environment_or_the_data_directory(server, tmp_path):
     (tmp_path / "token").write_text(token(server) + "\n")
     options = ("publish", "s", "--url", server.url, "--content", "x")
     for arguments, variables in (
         (("--token-file", str(tmp_path / "token")), {}),
-        ((), {"RTSERVER_TOKEN": token(server)}),
+        ((), {"RTSERVER_TOKEN": token(server) + "\r\n"}),
+        (("--token", token(server) + "\n"), {}),
         (("--data-dir", str(server.data_dir)), {}),
         (("--data-dir", str(server.data_dir), "--sub", "alice"), {}),
     ):
@@ -152,6 +156,8 @@ def test_the_token_may_come_from_a_file_the_environment_or_the_data_directory(se
         (("tail", "s", "--token", "x", "--from", "yesterday"), "start is 'yesterday'"),
         (("tail", "s", "--token", "x", "--proxy", "socks5://u:secret@p:1"), "is no proxy"),
         (("tail", "s", "--token-file", "missing"), "missing cannot be read: No such file or directory"),
+        (("tail", "s", "--token", "x\ty"), "the token holds '\\t'"),
+        (("tail", "s", "--token-file", os.devnull), f"{os.devnull} holds no token"),
         (("tail", "s", "--data-dir", "missing"), "missing holds no secret"),
         (("tail", "s", "--token", "x", "--url", "https://a", "--ca", "missing"), "missing holds no certificates"),
         (("publish", "s", "--token", "x", "--data", "[1]"), "'[1]' is not a JSON object"),
@@ -221,6 +227,38 @@ def test_what_would_steer_a_terminal_is_shown_escaped(server):
         assert not any(
             character < " " or "\x7f" <= character <= "\x9f" for character in shown.replace("\n", "").replace("\t", "")
         )
+
+
+STEERING = "\x1b]0;x\x07\x9b2J\r\n\x7f"
+ESCAPED = "\\u001b]0;x\\u0007\\u009b2J\\u000d\\u000a\\u007f"
+
+
+def test_what_the_network_says_does_not_steer_a_terminal(capsys):
+    async def fail(error):
+        raise error
+
+    following._show_status(client.Status("blocked", reason=f"an answer {STEERING}"))
+    following._show_reset(client.Reset(STEERING, None, None, STEERING))
+    for error in (client.Refused(403, "", STEERING), TimeoutError(STEERING)):
+        assert following._run(fail(error), interrupted=0) == 1
+    with pytest.raises(StartRefused) as refused:
+        following._run(fail(client.Misused(STEERING)), interrupted=0)
+
+    assert capsys.readouterr().err.splitlines() == [
+        f"rtserver: blocked (an answer {ESCAPED})",
+        f"rtserver: a gap ({ESCAPED}): events before {ESCAPED} may be missing",
+        f"rtserver: {ESCAPED}",
+        f"rtserver: {ESCAPED}",
+    ]
+    assert str(refused.value) == ESCAPED
+
+
+def test_an_event_is_one_line_of_four_columns_whatever_is_in_it():
+    event = client.Event(f"a\t{STEERING}", {"n": STEERING}, STEERING, "id", 7)
+
+    assert following._line(event, is_json=False) == (
+        f'7\t{ESCAPED}\ta\\u0009{ESCAPED}\t{{"n":"\\u001b]0;x\\u0007\\u009b2J\\r\\n\\u007f"}}'
+    )
 
 
 def test_a_reader_that_has_gone_ends_a_tail_quietly(server):

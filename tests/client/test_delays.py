@@ -49,6 +49,8 @@ def test_better_tiers_are_probed_less_and_less_often():
     promotions = Promotions()
 
     assert [promotions.next(0.5) / 60 for _ in range(6)] == pytest.approx([1, 5, 15, 30, 60, 60])
+    promotions.settle()
+    assert promotions.next(0.5) == 60
     assert [Promotions().next(random) for random in SPREAD] == pytest.approx([48, 60, 72], rel=0.001)
 
 

@@ -212,6 +212,25 @@ async def test_somebody_who_asks_gets_a_better_tier_at_once(api, behind):
     assert "reconnecting" not in alice.words
 
 
+async def test_who_found_a_better_tier_and_lost_it_probes_it_after_a_minute_again(behind):
+    async with ForwardProxy() as proxy:
+        proxy.refuses_streams = True
+        async with behind(proxy) as alice:
+            await alice.until("delayed")
+            alice.client.refresh()
+            await until(lambda: max(alice.clock.left()) == pytest.approx(300, abs=2))
+            proxy.refuses_streams = False
+            alice.client.refresh()
+            await alice.until("live")
+            proxy.refuses_streams = True
+            proxy.cut(only_streams=True)
+            alice.clock.jump(await alice.waits())
+            await alice.until("delayed")
+            await until(lambda: max(alice.clock.left()) > 35)
+
+            assert max(alice.clock.left()) == pytest.approx(60, abs=2)
+
+
 async def test_nothing_is_lost_or_seen_twice_while_the_tier_changes_up_and_down(api, behind):
     """P2."""
     async with ForwardProxy() as proxy, behind(proxy) as alice:

@@ -1,16 +1,33 @@
-"""What is sent: in order, once, kept until it is answered; and tokens that are asked for again."""
+"""What is sent: in order, once, kept until it is answered."""
 
 import asyncio
 import json
 
 import pytest
 
-from rtserver.client import Closed, Misused, Refused, SignedOut
+from rtserver.client import ClientError, Closed, Misused, Refused, Unreachable
+from rtserver.client.answer import Answer
 from rtserver.client.outbox import MAX_WAITING
 from tests.conftest import until
 from tests.contract import events_after
 from tests.peers import copy, listening, relay
 from tests.proxy import ForwardProxy
+
+
+def fails(alice, monkeypatch, *found):
+    """Let attempts to publish find this, one after the other, and then the server; return what was attempted."""
+    publish, attempts, found = alice.client._api.publish, [], list(found)
+
+    async def attempt(body):
+        attempts.append(body)
+        if not found:
+            return await publish(body)
+        if isinstance(found[0], Exception):
+            raise found.pop(0)
+        return found.pop(0)
+
+    monkeypatch.setattr(alice.client._api, "publish", attempt)
+    return attempts
 
 
 async def test_what_is_sent_is_returned_as_the_event_it_became(api, follow):
@@ -58,6 +75,38 @@ async def test_what_the_server_refuses_is_told_and_holds_up_nobody(api, follow):
     assert (first.sequence, last.sequence) == (3, 4)
 
 
+@pytest.mark.parametrize(
+    ("data", "message_id"),
+    [({"content": "\udcff"}, None), ({"content": object()}, None), ({1j: "x"}, None), ({"content": "x"}, "\udcff")],
+)
+async def test_what_cannot_be_written_as_json_is_refused_at_once_and_waits_nowhere(follow, data, message_id):
+    async with follow("http://127.0.0.1:9", token="x", follows=False) as alice:
+        with pytest.raises(Misused, match="cannot be written as JSON"):
+            await alice.client.send(data, message_id=message_id)
+
+        assert not alice.client._outbox.waiting
+
+
+async def test_what_is_changed_after_it_was_given_is_sent_as_it_was_given(api, follow):
+    mood = ["good"]
+    async with follow(api) as alice:
+        sending = asyncio.create_task(alice.client.send({"content": "hello", "mood": mood}))
+        await asyncio.sleep(0)
+        mood.append("bad")
+        await sending
+
+    assert (await events_after(api, 2))[0]["data"]["mood"] == ["good"]
+
+
+async def test_a_mistake_of_the_client_costs_one_event_and_not_all_behind_it(api, follow, monkeypatch, caplog):
+    async with follow(api) as alice:
+        fails(alice, monkeypatch, RuntimeError("a mistake"))
+        lost, sent = await asyncio.gather(alice.client.send("lost"), alice.client.send("sent"), return_exceptions=True)
+
+    assert isinstance(lost, ClientError) and "RuntimeError" in caplog.text
+    assert sent.sequence == 3
+
+
 async def test_a_lost_answer_is_asked_for_again_with_the_same_id(api, follow):
     """What was published and not acknowledged is not published twice."""
     lost = []
@@ -96,6 +145,47 @@ async def test_a_server_that_asks_for_patience_gets_it(api, follow, monkeypatch)
     assert (await sending).sequence == 3
 
 
+@pytest.mark.parametrize("answer", [Answer(502, {}), Answer(403, {}, b"<p>No.</p>"), Unreachable("cut")])
+async def test_what_is_heard_meanwhile_does_not_hurry_what_waits_to_be_sent(api, follow, monkeypatch, answer):
+    async with follow(api, tiers=["long-poll"]) as alice:
+        await alice.until("delayed")
+        attempts = fails(alice, monkeypatch, *[answer] * 9)
+        sending = asyncio.create_task(alice.client.send("later"))
+        await until(lambda: alice.client.send_problem)
+        for n in range(5):
+            await api.publish(f"m{n}")
+            await until(lambda n=n: f"m{n}" in alice.contents)
+        assert len(attempts) == 1
+    with pytest.raises(Closed):
+        await sending
+
+
+async def test_what_waits_is_sent_at_once_when_the_network_is_back(api, follow, monkeypatch):
+    async with follow(api, tiers=["short-poll"]) as alice:
+        attempts = fails(alice, monkeypatch, Unreachable("no network"))
+        assert alice.client.status.tier is None
+        event = await asyncio.wait_for(alice.client.send("hello"), 2)
+
+    assert (event.sequence, len(attempts)) == (3, 2)
+
+
+async def test_a_network_that_is_back_while_an_attempt_fails_is_not_forgotten(api, follow, monkeypatch):
+    async with follow(api, follows=False) as alice:
+        publish, failing = alice.client._api.publish, [True]
+
+        async def attempt(body):
+            if failing:
+                failing.clear()
+                alice.client._outbox.nudge()
+                raise Unreachable("it took too long")
+            return await publish(body)
+
+        monkeypatch.setattr(alice.client._api, "publish", attempt)
+        event = await asyncio.wait_for(alice.client.send("hello"), 2)
+
+    assert event.sequence == 3
+
+
 async def test_what_waits_when_the_client_is_closed_is_answered(follow):
     async with follow("http://127.0.0.1:9", token="x") as alice:
         sending = asyncio.create_task(alice.client.send("never"))
@@ -126,70 +216,6 @@ async def test_typing_is_shown_to_others(api, follow):
     shown = bob.events[0]
     assert (shown.type, shown.id, shown.sequence) == ("typing_indicator", None, None)
     assert shown.data == {"isTyping": True, "participantId": "bob"}
-
-
-# Tokens
-
-
-async def test_a_token_function_is_asked_before_the_token_expires_and_the_stream_goes_on(api, follow):
-    given = []
-
-    async def token():
-        given.append(api.token("alice", ttl_seconds=300))
-        return given[-1]
-
-    async with follow(api, who=None, token=token) as alice:
-        await alice.until("live")
-        assert len(given) == 1
-        (left,) = [each for each in alice.clock.left() if 200 < each <= 240]
-        # Heard all the while, or the watchdog would be first.
-        alice.driver._stream.heard_at += left
-        alice.clock.jump(left)
-        await until(lambda: len(given) == 2)
-        await alice.until("live")
-        await until(lambda: len(alice.clock.left()) >= 2)
-        await api.publish("hello")
-        await alice.saw("hello")
-
-    assert "stopped" not in alice.words[:-1] and "signed-out" not in alice.words
-
-
-async def test_a_refused_token_is_replaced_once_and_then_the_client_is_signed_out(api, follow):
-    tokens = ["nonsense", api.token("alice"), "more nonsense", "still nonsense"]
-    given = []
-
-    def token():
-        given.append(tokens[len(given)])
-        return given[-1]
-
-    async with follow(api, who=None, token=token) as alice:
-        await alice.until("live")
-        assert given == tokens[:2]
-        alice.client._api.tokens._token = "expired meanwhile"
-        with pytest.raises(SignedOut):
-            await alice.client.send("refused")
-        assert given == tokens[:3]
-        alice.client.refresh()
-        await alice.until("signed-out")
-
-    assert given == tokens
-    assert alice.client.status.tier is None
-
-
-async def test_a_token_function_that_fails_is_asked_again_like_a_network(api, follow):
-    failing = [True]
-
-    def token():
-        if failing[0]:
-            raise OSError("the identity provider is away")
-        return api.token("alice")
-
-    async with follow(api, who=None, token=token) as alice:
-        await alice.waits()
-        assert alice.client.status.reason == "there is no token: the identity provider is away"
-        failing[0] = False
-        alice.client.refresh()
-        await alice.until("live")
 
 
 async def test_mistakes_in_what_the_program_gave_do_not_end_the_client(api, follow, caplog):

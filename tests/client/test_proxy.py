@@ -48,11 +48,40 @@ def test_user_and_password_are_decoded_and_never_shown():
 
 
 @pytest.mark.parametrize(
-    "url", ["socks5://proxy:1", "http://", "http://user:secret@proxy:x", "ftp://user:secret@proxy"]
+    "url",
+    [
+        "socks5://proxy:1",
+        "http://",
+        "http://user:secret@proxy:x",
+        "user:secret@proxy:x",
+        "ftp://user:secret@proxy",
+        "http://user:secret[@proxy",
+        # What ends a host, unless it is percent-encoded: the user is taken for the host.
+        "http://user:secret#x@proxy:3128",
+        "http://user:secret/x@proxy:3128",
+        "http://user:secret?x@proxy:3128",
+        "http://user:5ecret#x@proxy:3128",
+        "http://user:5/secret@proxy:3128",
+        "http://user:secret\u2100@proxy:3128",
+    ],
 )
 def test_a_proxy_that_is_none_is_refused_without_showing_its_password(url):
     with pytest.raises(Misused) as refused:
         parse_proxy(url)
+    assert "ecret" not in str(refused.value)
+
+
+def test_a_password_whose_beginning_could_be_a_port_is_not_taken_for_one():
+    with pytest.raises(Misused, match="percent-encoded"):
+        parse_proxy("http://user:1234#x@proxy:3128")
+    with pytest.raises(Misused, match="give a token instead"):
+        parse_url("http://user:1234/x@rt.example")
+
+
+@pytest.mark.parametrize("url", ["http://user:secret#x@rt.example", "http://user:secret@rt.example:x"])
+def test_an_address_that_is_refused_does_not_show_its_password(url):
+    with pytest.raises(Misused) as refused:
+        parse_url(url)
     assert "secret" not in str(refused.value)
 
 
