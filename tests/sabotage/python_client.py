@@ -57,8 +57,8 @@ PYTHON_CLIENT = (
         "5",
         "send a message again as another one",
         "client/outbox.py",
-        '"messageId": self.message_id, "data"',
-        '"messageId": str(uuid.uuid4()), "data"',
+        "self._api.publish(letter.body)",
+        "self._api.publish(letter.body.replace(letter.message_id.encode(), str(uuid.uuid4()).encode()))",
         "client/test_outbox.py::test_a_lost_answer_is_asked_for_again_with_the_same_id",
     ),
     Defect(
