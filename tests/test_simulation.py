@@ -4,6 +4,7 @@ A failing seed is printed; ``make simulate FIRST=<seed> COUNT=1`` runs it alone,
 """
 
 import asyncio
+import logging
 
 import pytest
 
@@ -18,8 +19,12 @@ KNOWN: dict[int, str] = {}
 
 @pytest.fixture(scope="module")
 def image():
+    log = logging.getLogger("rtserver")
+    level = log.level
     quiet()
-    return migrated_image()
+    yield migrated_image()
+    # Tests of what is logged may come after these in the same process.
+    log.setLevel(level)
 
 
 @pytest.mark.parametrize("first", range(0, SCHEDULES, CHUNK))
