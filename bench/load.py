@@ -47,13 +47,14 @@ class Load:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        assert self._process.stdin is not None
+        assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
             self._process.terminate()  # `timeout` passes it on
             self._process.wait()
+        self._process.stdout.close()
 
     def run(self) -> Found:
         """Let it go, and return what it found; everything stays open until this is left.

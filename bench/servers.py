@@ -35,7 +35,7 @@ class Server:
     name = ""
     load: tuple[str, ...] = ()
     authorization: dict[str, str] = {}
-    first_rate = 60.0  # of publishes a second, with which the search for its limit begins
+    first_rate = 100.0  # of publishes a second, with which the search for its limit begins
     log = "server.log"
 
     def __init__(self, core: str = SERVER_CORE) -> None:
@@ -123,7 +123,7 @@ class Server:
 
 class RTServer(Server):
     name = "rtserver"
-    first_rate = 250.0
+    first_rate = 1500.0
     settings: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
@@ -177,11 +177,6 @@ class Nchan(Server):
         # The worker must be able to enter its own directory, whoever it runs as.
         self.directory.chmod(0o755)
         return ["nginx", "-p", str(self.directory), "-c", str(self.directory / "nginx.conf")]
-
-    def fall_behind(self, contents: list[str]) -> tuple[str, ...]:
-        for content in contents:
-            self.request("POST", "/pub", content.encode())
-        return ("stream_target=/back",)
 
     def processes(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
