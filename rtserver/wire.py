@@ -47,8 +47,8 @@ EXPIRIES_AT_ONCE = 50
 EXPIRY_PAUSE_SECONDS = 0.02
 # asyncio accepts as many connections in one turn as its backlog says, so it gets a small one and the kernel a large
 # one: 4,000 connects at once took 0.23 s and held the loop for 22 ms, and 5.9 s or 81 ms in other ways (DESIGN 8).
-# While 10,000 come back the p99 of publishes was 150 to 530 ms with 100, and 70 to 200 ms with 20; but with so few the
-# kernel's queue ran full, and those who were not let in came a second later.
+# While 10,000 come back the p99 of publishes was 150 to 530 ms with 100 a turn, 110 with 30 and 70 to 200 with 20; the
+# last of them were live after 3.4 to 4.6 s, 4.4 to 5.1 and 4.1 to 6.1.
 ACCEPTS_PER_TURN = 30
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
