@@ -135,6 +135,35 @@ def test_the_page_adapts_to_what_the_tier_can_show(demo, new_browser):  # noqa: 
 
 
 @in_browser
+def test_a_message_that_comes_before_the_answer_to_it_is_shown_once(demo, new_browser):  # noqa: F811
+    page = chat(demo, new_browser())
+    wait_for(page, f"{STATE} === 'live'")
+    held = []
+
+    def hold(route):
+        if "message_added" in (route.request.post_data or ""):
+            held.append((route, route.fetch()))
+        else:
+            route.continue_()
+
+    page.route("**/api/sessions/demo/events*", hold)
+    page.fill("#text", "said once")
+    page.press("#text", "Enter")
+    wait_for(page, "document.getElementById('messages').textContent.includes('said once')")
+    [(route, answer)] = held
+    assert page.locator("#outbox .waiting").count() == 0
+
+    route.fulfill(response=answer)
+    page.fill("#text", "and on")
+    page.press("#text", "Enter")
+    wait_for(page, "document.getElementById('messages').textContent.includes('and on')")
+    assert page.locator("#outbox .waiting").count() == 0
+    route, answer = held[1]
+    route.fulfill(response=answer)
+    assert [each for each in messages(page) if each in ("said once", "and on")] == ["said once", "and on"]
+
+
+@in_browser
 def test_what_is_written_offline_is_shown_as_waiting_and_sent_later(demo, new_browser):  # noqa: F811
     page = chat(demo, new_browser())
     wait_for(page, f"{STATE} === 'live'")

@@ -31,6 +31,7 @@ const presence = new Presence({ typing: element("typing"), progress: element("pr
 
 let client = null;
 let outbox = [];
+const arrived = new Set(); // ids of own messages that came before the answer to them, until that comes
 let oldest = null; // the cursor before which there may be more
 
 async function token() {
@@ -51,6 +52,10 @@ function onEvent(event) {
   if (type === "message_added") {
     oldest ??= id;
     messages.add(event);
+    if (outbox.some(({ messageId }) => messageId === data.messageId)) {
+      arrived.add(data.messageId);
+      showOutbox();
+    }
     presence.spoke(data.participantId);
   } else if (NOTED.includes(type)) {
     messages.add(event);
@@ -60,9 +65,15 @@ function onEvent(event) {
   }
 }
 
+/** Show what waits to be sent, but for what is among the messages already. */
+function showOutbox() {
+  for (const id of arrived) if (!outbox.some(({ messageId }) => messageId === id)) arrived.delete(id);
+  messages.showOutbox(outbox.filter(({ messageId }) => !arrived.has(messageId)), client?.status.tier === null);
+}
+
 function onStatus(status) {
   presence.adapt(status);
-  messages.showOutbox(outbox, status.tier === null);
+  showOutbox();
   const { features } = status;
   const rows = [
     ["Messages", WORDS[features.instantMessages]],
@@ -98,7 +109,7 @@ function follow(tier) {
     },
     onOutbox: (entries) => {
       outbox = entries;
-      messages.showOutbox(outbox, client?.status.tier === null);
+      showOutbox();
     },
   });
   element("status").client = client;
