@@ -73,7 +73,7 @@ def run_tests(defect: Defect | None, tests: list[str], seconds: float, *options:
         copy = Path(directory)
         for name in ("rtserver", "tests"):
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("conftest.py", "setup.cfg", "rtserver.py"):
+        for name in ("conftest.py", "setup.cfg", "rtserver.py", "README.rst"):
             shutil.copy(ROOT / name, copy)
         if defect is not None:
             plant(defect, copy / "rtserver")
