@@ -47,9 +47,9 @@ ROUNDS ?= 7
 bench: $(VENV)/bench.done build/load build/slowsync.so
 	$(BIN)/python -m bench --rounds $(ROUNDS) $(if $(ONLY),--only $(ONLY))
 
-build/load: bench/load.c | $(VENV)/bench.done
+build/load: $(wildcard bench/generator/*) | $(VENV)/bench.done
 	mkdir -p build
-	gcc -O2 -o $@ $<
+	gcc -O2 -Wall -Wextra -o $@ $(filter %.c,$^)
 
 build/slowsync.so: bench/slowsync.c | $(VENV)/bench.done
 	mkdir -p build

@@ -23,7 +23,7 @@ Found = dict[str, Any]
 
 
 class Load:
-    """One run of `bench/load.c`: open everything, let the caller look at the server, go, and report."""
+    """One run of `bench/generator`: open everything, let the caller look at the server, go, and report."""
 
     def __init__(self, server: Server, kind: str = "streams", **parameters: object) -> None:
         self._server = server

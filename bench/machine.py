@@ -37,7 +37,7 @@ def source() -> str:
     digest = hashlib.blake2b("\n".join(describe()).encode(), digest_size=8)
     for folder in ("rtserver", "bench"):
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in (".py", ".c", ".conf") and not CLIENTS & set(path.relative_to(ROOT).parts):
+            if path.suffix in (".py", ".c", ".h", ".conf") and not CLIENTS & set(path.relative_to(ROOT).parts):
                 digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -119,8 +119,8 @@ page. One part alone, fewer rounds, or the page again from the figures that were
     .venv/bin/python -m bench --rounds 1 --only publish --no-report
     .venv/bin/python -m bench --report
 
-The load, ``bench/load.c``, is one thread without dependencies. Each event holds its number and the moment its publish
-was due; every delivery is timed from that moment (so a publish that had to wait for a free connection counts as
+The load, ``bench/generator``, is one thread without dependencies. Each event holds its number and the moment its
+publish was due; every delivery is timed from that moment (so a publish that had to wait for a free connection counts as
 late), and every stream must get every number, in order and once: a run in which one did not is a failed round. Where
 one row compares servers, both get the same requests a second; content is 200 bytes. rtserver puts JSON, an id and a
 type around it (about twice the bytes), checks a token, and commits each event to disk (durability ``full``) before
