@@ -21,9 +21,9 @@ from typing import Any
 from rtserver.auth import Role, make_token, read_secret
 from rtserver.problems import PAGES
 from tests.contract import assert_problem
-from tests.hostile import PEOPLE, Generator, Operation, Request
 from tests.http import Connection, Response
 from tests.process import ServerProcess
+from tests.spoilt import PEOPLE, Generator, Operation, Request
 
 SENDERS = 8
 ANSWER_SECONDS = 20

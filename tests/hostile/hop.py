@@ -1,0 +1,296 @@
+"""The hop itself: a port that clients talk to as if it were the server, and the way to the server and back.
+
+It owns connections, the record of exchanges, and the order in which behaviours are asked; what a behaviour does it
+does not know.  Every exchange gets a connection of its own to the server: the server sees who leaves at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import re
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+from tests.hostile.behaviour import Ahead, Behaviour, Changed, Client, Clock, Exchange, Request, named, page
+from tests.hostile.messages import Cut, Head, Inbound, Item, Items, Outbound, RequestHead, read_body, read_head, reset
+
+# What is answered when there is news, if it is not asked to answer at once.
+LONG_POLL = re.compile(r"/(updates|hold)$")
+ENDINGS = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
+
+
+class Rules:
+    """How the hop behaves, until it is told otherwise: ``changed`` is set then."""
+
+    def __init__(self, behaviours: list[Behaviour]) -> None:
+        self.behaviours = behaviours
+        self.changed = asyncio.Event()
+
+    @property
+    def idle_seconds(self) -> float | None:
+        return min((each.idle_seconds for each in self.behaviours if each.idle_seconds is not None), default=None)
+
+    @property
+    def refuses_seconds(self) -> float | None:
+        return max((each.refuses_seconds for each in self.behaviours if each.refuses_seconds is not None), default=None)
+
+
+class Hop:
+    """``async with Hop(port, "cut-at:20", speed=5) as hop``: talk to ``hop.url``; `set` other behaviours as it goes on.
+
+    `set`, `cut` and `held` belong to the loop's thread; elsewhere use `tests.hostile.HopThread`.
+    """
+
+    def __init__(
+        self, upstream_port: int, *behaviours: str, speed: float = 1.0, port: int = 0, host: str = "127.0.0.1"
+    ) -> None:
+        self.upstream_port = upstream_port
+        self.host, self.port = host, port
+        self.clock = Clock(speed)
+        self.exchanges: list[Exchange] = []
+        self.most_held = 0
+        self.names = behaviours
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter | None] = {}
+        self._listener: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._opens: asyncio.TimerHandle | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        """How many connections of clients are open now."""
+        return len(self._connections)
+
+    @property
+    def held(self) -> int:
+        """How many answers are held now: streams and long polls."""
+        return sum(exchange.is_held and exchange.ended_at is None for exchange in list(self.exchanges))
+
+    async def __aenter__(self) -> Hop:
+        self._listener = self._bound()
+        self._rules = Rules([])
+        self.set(*self.names)
+        return self
+
+    async def __aexit__(self, *details: object) -> None:
+        if self._opens is not None:
+            self._opens.cancel()
+        self._close_listener()
+        ending = list(self._connections)
+        self.cut()
+        await asyncio.gather(*ending, return_exceptions=True)
+        # A transport that is aborted lets go of its socket in the next turn.
+        await asyncio.sleep(0)
+
+    def set(self, *names: str) -> None:
+        """Behave like this from now on, towards exchanges in flight as well where that can be."""
+        before, self._rules = self._rules, Rules([named(name, self.clock) for name in names])
+        before.changed.set()
+        if self._opens is not None:
+            self._opens.cancel()
+            self._opens = None
+        seconds = self._rules.refuses_seconds
+        if seconds is None:
+            self._listen()
+            return
+        self._refuse()
+        self.cut()
+        if seconds != float("inf"):
+            self._opens = asyncio.get_running_loop().call_later(self.clock.real(seconds), self._listen)
+
+    def cut(self) -> None:
+        """Break every connection there is."""
+        for task in list(self._connections):
+            task.cancel()
+
+    # Listening.  A port that refuses stays bound, or somebody else might get it meanwhile.
+
+    def _bound(self) -> socket.socket:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setblocking(False)
+        listener.bind((self.host, self.port))
+        self.port = listener.getsockname()[1]
+        return listener
+
+    def _listen(self) -> None:
+        if self._accepting is None:
+            assert self._listener is not None
+            self._listener.listen(1024)
+            self._accepting = asyncio.ensure_future(self._accept(self._listener))
+
+    def _refuse(self) -> None:
+        if self._accepting is not None:
+            self._close_listener()
+            self._listener = self._bound()
+
+    def _close_listener(self) -> None:
+        if self._accepting is not None:
+            self._accepting.cancel()
+            self._accepting = None
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            accepted, _ = await loop.sock_accept(listener)
+            task = asyncio.ensure_future(self._connection(accepted))
+            self._connections[task] = None
+            task.add_done_callback(self._connections.pop)
+
+    # One connection
+
+    async def _connection(self, accepted: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=accepted)
+        inbound, client = Inbound(reader), Client(self.clock.now())
+        try:
+            with contextlib.suppress(*ENDINGS):
+                while (head := await self._next(inbound)) and await self._exchange(head, inbound, writer, client):
+                    pass
+                writer.close()
+                await writer.wait_closed()
+        except asyncio.CancelledError:
+            reset(writer)
+        finally:
+            writer.transport.abort()
+
+    async def _next(self, inbound: Inbound) -> RequestHead | None:
+        """Return the head of the next request, None if none will come on this connection."""
+        coming = asyncio.ensure_future(inbound.request())
+        try:
+            while True:
+                rules, seconds = self._rules, self._rules.idle_seconds
+                changed = asyncio.ensure_future(rules.changed.wait())
+                try:
+                    timeout = None if seconds is None else self.clock.real(seconds)
+                    await asyncio.wait({coming, changed}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    changed.cancel()
+                if coming.done():
+                    return coming.result()
+                if not rules.changed.is_set():
+                    return None
+        finally:
+            coming.cancel()
+
+    async def _exchange(
+        self, head: RequestHead, inbound: Inbound, writer: asyncio.StreamWriter, client: Client
+    ) -> bool:
+        """Answer one request; return whether another may follow it."""
+        began_at = time.monotonic()
+        if head.headers.get("expect").lower() == "100-continue":
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            head.headers.remove_all("expect")
+        body = await inbound.body(head.headers)
+        if head.headers.get("transfer-encoding"):
+            head.headers.remove_all("transfer-encoding")
+            head.headers.put("Content-Length", str(len(body)))
+        client.exchanges += 1
+        request = Request(head, body, exchange_of(head, began_at), client, self.clock)
+        self.exchanges.append(request.exchange)
+        self.most_held = max(self.most_held, self.held)
+        outbound = Outbound(writer, head)
+        left = asyncio.ensure_future(inbound.left())
+        answering = asyncio.ensure_future(self._answer(request, outbound))
+        try:
+            await asyncio.wait({left, answering}, return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                return False
+            answering.result()
+        except Cut as cut:
+            if cut.how == "reset":
+                reset(writer)
+            elif cut.how == "clean" and outbound.head is not None:
+                await outbound.finish()
+            return False
+        finally:
+            left.cancel()
+            answering.cancel()
+            await asyncio.gather(left, answering, return_exceptions=True)
+            request.exchange.ended_at = time.monotonic()
+        return outbound.keeps_open
+
+    # The way through the behaviours
+
+    async def _answer(self, request: Request, outbound: Outbound) -> None:
+        async with AsyncExitStack() as stack:
+            behaviours = self._rules.behaviours
+            onward = functools.partial(keep, stack, self._ask)
+            for behaviour in reversed(behaviours):
+                onward = functools.partial(keep, stack, behaviour.answer, onward=onward)
+            ahead = Ahead(onward(request))
+            try:
+                while not ahead.is_at_end:
+                    await self._flow(request, ahead, outbound)
+            finally:
+                await ahead.close()
+        await outbound.finish()
+
+    async def _flow(self, request: Request, ahead: Ahead, outbound: Outbound) -> None:
+        """Pass what comes until the end, or until the hop is told to behave otherwise."""
+        rules = self._rules
+        async with AsyncExitStack() as stack:
+            items: Items = keep(stack, until, ahead, rules.changed)
+            for behaviour in reversed(rules.behaviours):
+                items = keep(stack, behaviour.flow, request, items)
+            async for item in items:
+                if isinstance(item, Head):
+                    request.exchange.status = item.status
+                    if item.is_stream:
+                        request.exchange.is_stream = request.exchange.is_held = True
+                        self.most_held = max(self.most_held, self.held)
+                await outbound.write(item)
+
+    async def _ask(self, request: Request) -> AsyncIterator[Item]:
+        """Give what the server answers."""
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.upstream_port)
+        except OSError:
+            for item in page(502, "The server cannot be reached"):
+                yield item
+            return
+        try:
+            writer.write(request.head.encoded(request.body))
+            try:
+                head = await read_head(reader, request.head.method)
+            except ENDINGS as error:
+                raise Cut("truncated") from error
+            yield head
+            async for piece in read_body(reader, head):
+                yield piece
+        finally:
+            writer.transport.abort()
+
+
+def exchange_of(head: RequestHead, began_at: float) -> Exchange:
+    path, _, query = head.target.partition("?")
+    parameters = query.split("&")
+    is_stream = "text/event-stream" in head.headers.get("accept")
+    at_once = "timeout=0" in parameters or any(each.startswith("since=") for each in parameters)
+    is_held = is_stream or bool(LONG_POLL.search(path) and not at_once)
+    return Exchange(head.method, path, query, is_stream, is_held, began_at)
+
+
+async def until(ahead: Ahead, changed: asyncio.Event) -> AsyncIterator[Item]:
+    with contextlib.suppress(Changed):
+        while (item := await ahead.next(unless=changed)) is not None:
+            yield item
+
+
+def keep(stack: AsyncExitStack, give: Any, *arguments: Any, **named: Any) -> Any:
+    """Return the items that ``give`` gives; they are closed with the stack."""
+    items = give(*arguments, **named)
+    if hasattr(items, "aclose"):
+        stack.push_async_callback(items.aclose)
+    return items

@@ -1,0 +1,108 @@
+"""How the hop ends what it does not like to last, each behaviour by its name."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.conftest import until
+from tests.http import Connection, request
+from tests.test_hostile_hop import nothing_comes, open_stream, through
+
+
+async def started(server, connection) -> None:
+    await open_stream(server, connection)
+    assert (await connection.read_head())[0] == 200
+    server.send(b"one")
+    assert await connection.read_chunk() == b"one"
+
+
+@pytest.mark.parametrize("name", ["cut-at:2", "cut-early:2"])
+async def test_a_cut_ends_the_body_as_if_it_were_complete(name):
+    async with through(name, speed=10) as (server, _, connection):
+        await started(server, connection)
+        assert await connection.reader.read() == b"0\r\n\r\n"
+        await until(lambda: server.got[0].is_over)
+
+
+async def test_cut_at_truncated_leaves_out_the_last_chunk():
+    async with through("cut-at-truncated:2", speed=10) as (server, _, connection):
+        await started(server, connection)
+        assert await connection.reader.read() == b""
+
+
+async def test_cut_at_rst_resets_the_connection():
+    async with through("cut-at-rst:2", speed=10) as (server, _, connection):
+        await started(server, connection)
+        with pytest.raises(ConnectionResetError):
+            await connection.reader.readexactly(1)
+
+
+async def test_a_cut_ends_what_has_no_answer_yet_without_one():
+    async with through("cut-at:1", speed=10) as (_, hop, connection):
+        connection.send("GET", "/api/hold")
+        assert await connection.reader.read() == b""
+        assert hop.exchanges[0].status is None
+
+
+async def test_idle_kill_spares_what_talks():
+    async with through("idle-kill:3", speed=10) as (server, _, connection):
+        await started(server, connection)
+        began_at = asyncio.get_running_loop().time()
+        while asyncio.get_running_loop().time() < began_at + 0.5:
+            server.send(b"more")
+            assert await connection.read_chunk() == b"more"
+        assert await connection.reader.read() == b""
+
+
+async def test_idle_kill_closes_connections_that_wait_for_the_next_request():
+    async with through("idle-kill:1", speed=10) as (_, hop, connection):
+        assert (await connection.request("GET", "/api/json")).status == 200
+        assert await connection.reader.read() == b""
+        assert hop.connections == 0
+
+
+async def test_cap_is_a_504_of_html_for_what_has_no_answer():
+    async with through("cap:1", speed=10) as (_, hop, connection):
+        connection.send("GET", "/api/hold")
+        response = await connection.read_response("GET")
+        assert (response.status, response.headers["content-type"]) == (504, "text/html; charset=utf-8")
+        assert await connection.reader.read() == b""
+        assert hop.exchanges[0].status == 504
+
+
+async def test_cap_cuts_off_what_has_begun():
+    async with through("cap:2", speed=10) as (server, _, connection):
+        await started(server, connection)
+        assert await connection.reader.read() == b""
+
+
+async def test_black_hole_lets_nothing_pass_and_tells_nobody():
+    async with through("black-hole:2", speed=10) as (server, hop, connection):
+        await started(server, connection)
+        began_at = hop.exchanges[0].began_at
+        await until(lambda: hop.clock.now() - began_at * 10 > 2)
+        server.send(b"lost")
+        await nothing_comes(connection)
+        assert not server.got[0].is_over
+        hop.set("pass")
+        server.send(b"lost as well")
+        await nothing_comes(connection)
+        assert (await request(hop.port, "GET", "/api/json")).status == 200
+
+
+async def test_black_hole_from_the_start_has_no_answers():
+    async with through("black-hole:0") as (_, _, connection):
+        connection.send("GET", "/api/json")
+        await nothing_comes(connection)
+
+
+@pytest.mark.parametrize("name", ["cut-at", "cut-early", "idle-kill", "cap", "black-hole", "cut-at-rst"])
+async def test_what_does_not_last_is_spared(name):
+    async with through(name) as (_, hop, connection):
+        for _ in range(2):
+            assert (await connection.request("GET", "/api/json")).status == 200
+        assert hop.connections == 1
+        async with Connection(hop.port) as other:
+            assert (await other.request("GET", "/api/chunked")).json == {"number": 3}
