@@ -22,7 +22,10 @@ def shown(record: Record) -> str:
     """Return what one client went through, for whoever looks for the cause of something."""
     lines = [f"{record.name}: first event after {record.first_data_at or -1:.2f} s, held {record.most_held},"]
     lines += [f"  {record.requests_per_second:.2f} requests a second, at most {record.busiest} in ten"]
-    times = [(began_at, f"network: {phase.network}") for phase, began_at in zip(record.row.phases, record.phase_began)]
+    times = [
+        (began_at, f"network: {phase.network}")
+        for phase, began_at in zip(record.row.phases, record.phase_began, strict=False)
+    ]
     times += [(moment.at, f"{moment.state}, {moment.tier} {moment.reason}") for moment in record.moments]
     return "\n".join(lines + [f"  {at:7.1f} s  {what}" for at, what in sorted(times)])
 
