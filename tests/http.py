@@ -59,7 +59,11 @@ class Connection:
         sock.setblocking(False)
         if self.receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
-        await asyncio.get_running_loop().sock_connect(sock, (self.host, self.port))
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, (self.host, self.port))
+        except OSError:
+            sock.close()
+            raise
         limit = self.receive_buffer or 1 << 20
         secure = {"ssl": self._context, "server_hostname": "localhost"} if self._context else {}
         self.reader, self.writer = await asyncio.open_connection(sock=sock, limit=max(limit, 1 << 16), **secure)

@@ -42,6 +42,11 @@ class Origin:
         for stream in self._streams:
             stream.put_nowait(piece)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was to be sent has been."""
+        return all(stream.empty() for stream in self._streams)
+
     def end(self) -> None:
         self.send(b"")
         self._streams.clear()

@@ -81,9 +81,64 @@ async def test_buffer_after_is_good_at_first():
         assert await connection.read_chunk() == b"kept"
 
 
-@pytest.mark.parametrize("name", ["buffer-whole", "buffer-body", "buffer-blocks", "buffer-until", "bursts:0.01"])
+KEEP_BACK = ["buffer-whole", "buffer-body", "buffer-blocks", "buffer-until", "buffer-after", "bursts", "trickle"]
+
+
+@pytest.mark.parametrize("name", [*KEEP_BACK, "merge", "rechunk:2", "dechunk"])
 async def test_what_is_complete_passes_whatever_is_kept_back(name):
     async with through(name) as (_, _, connection):
         for path in ("json", "chunked", "missing"):
             response = await connection.request("GET", f"/api/{path}")
             assert response.status == 204 if path == "missing" else response.json["number"]
+
+
+async def test_trickle_drips_until_the_end_is_there():
+    async with through("trickle:10", speed=2) as (server, _, connection):
+        await open_stream(server, connection)
+        await connection.read_head()
+        server.send(b"12345678")
+        for drop in (b"1", b"2", b"3"):
+            assert await connection.read_chunk() == drop
+        server.end()
+        rest = b""
+        while piece := await connection.read_chunk():
+            rest += piece
+        assert rest == b"45678"
+
+
+async def test_merge_makes_one_piece_of_what_comes_together():
+    async with through("merge:3", speed=5) as (server, _, connection):
+        await open_stream(server, connection)
+        await connection.read_head()
+        for piece in (b"1", b"2", b"3", b"4"):
+            server.send(piece)
+        assert await connection.read_chunk() == b"123"
+        assert await connection.read_chunk() == b"4"
+        server.send(b"5")
+        server.end()
+        assert await connection.read_chunk() == b"5"
+
+
+async def test_rechunk_cuts_in_the_middle_of_characters_and_line_ends():
+    async with through("rechunk:1") as (server, _, connection):
+        await open_stream(server, connection)
+        await connection.read_head()
+        sent = "data: \u00fc\r\n\r\n".encode()
+        server.send(sent)
+        assert [await connection.read_chunk() for _ in sent] == [bytes([byte]) for byte in sent]
+        server.end()
+        assert await connection.read_chunk() == b""
+        assert (await connection.request("GET", "/api/json")).json == {"number": 2}
+
+
+async def test_dechunk_gives_a_length_when_all_is_there():
+    async with through("dechunk") as (server, _, connection):
+        response = await connection.request("GET", "/api/chunked")
+        assert (response.headers["content-length"], response.json) == ("13", {"number": 1})
+        assert "transfer-encoding" not in response.headers
+        assert (await connection.request("GET", "/api/missing")).status == 204
+        await open_stream(server, connection)
+        server.send(b"one")
+        await nothing_comes(connection)
+        server.end()
+        assert (await connection.read_response("GET")).body == b"one"

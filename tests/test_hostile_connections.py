@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
 from tests.conftest import until
+from tests.hostile import Hop
 from tests.http import Connection, request
+from tests.origin import origin
 from tests.test_hostile_hop import nothing_comes, open_stream, through
 
 
@@ -106,3 +109,76 @@ async def test_what_does_not_last_is_spared(name):
         assert hop.connections == 1
         async with Connection(hop.port) as other:
             assert (await other.request("GET", "/api/chunked")).json == {"number": 3}
+
+
+async def test_reset_stream_spares_all_but_streams():
+    async with through("reset-stream:2", speed=10) as (server, hop, connection), Connection(hop.port) as other:
+        other.send("GET", "/api/hold")
+        await until(lambda: hop.held == 1)
+        await started(server, connection)
+        with pytest.raises(ConnectionResetError):
+            await connection.reader.readexactly(1)
+        server.release()
+        assert (await other.read_response("GET")).status == 200
+
+
+@pytest.mark.parametrize(("name", "count"), [("one-connection", 1), ("six-connections", 6)])
+async def test_of_a_host_that_may_be_asked_so_often_at_a_time_the_others_wait(name, count):
+    async with through(name) as (server, hop, connection), contextlib.AsyncExitStack() as stack:
+        holding = [await stack.enter_async_context(Connection(hop.port)) for _ in range(count)]
+        for each in holding:
+            each.send("GET", "/api/hold")
+        await until(lambda: len(server.got) == count)
+        connection.send("GET", "/api/json")
+        await nothing_comes(connection)
+        assert len(server.got) == count
+        await holding[0].close()
+        assert (await connection.read_response("GET")).json == {"number": count + 1}
+
+
+async def test_restart_refuses_for_a_while():
+    async with through() as (server, hop, connection):
+        await started(server, connection)
+        hop.set("restart:3")
+        with pytest.raises(ConnectionResetError):
+            await connection.reader.readexactly(1)
+        with pytest.raises(ConnectionRefusedError):
+            await request(hop.port, "GET", "/api/json")
+        assert hop.connections == 0
+        hop.set("restart:1")
+        hop.set("restart:0.1")
+        async with asyncio.timeout(10):
+            while True:
+                with contextlib.suppress(ConnectionRefusedError):
+                    assert (await request(hop.port, "GET", "/api/json")).status == 200
+                    break
+
+
+async def test_gone_refuses_until_told_otherwise():
+    async with through() as (_, hop, connection):
+        hop.set("gone")
+        with pytest.raises(ConnectionResetError):
+            await connection.reader.readexactly(1)
+        with pytest.raises(ConnectionRefusedError):
+            await request(hop.port, "GET", "/api/json")
+        hop.set("gone")
+        hop.set("pass")
+        assert (await request(hop.port, "GET", "/api/json")).status == 200
+
+
+async def test_gone_may_be_so_from_the_start():
+    async with origin() as server, Hop(server.port, "gone") as hop:
+        with pytest.raises(ConnectionRefusedError):
+            await request(hop.port, "GET", "/api/json")
+
+
+async def test_stop_reading_leaves_the_server_with_what_it_writes():
+    async with through("stop-reading:0") as (server, hop, connection):
+        await open_stream(server, connection)
+        await connection.read_head()
+        for _ in range(40):
+            server.send(bytes(1 << 20))
+        await nothing_comes(connection)
+        assert not server.is_idle
+        hop.set("pass")
+        assert len(await connection.read_chunk()) > 0

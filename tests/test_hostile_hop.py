@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -214,6 +216,11 @@ def test_by_hand_every_behaviour_is_listed_with_its_default():
     names = [line.split()[1].partition(":")[0] for line in ran.stdout.splitlines()]
     assert sorted(names) == sorted(BEHAVIOURS)
     assert "cut-at:20" in ran.stdout
+
+
+def test_every_behaviour_is_proven_by_its_name():
+    proofs = "".join(path.read_text() for path in Path(__file__).parent.glob("test_hostile_*.py"))
+    assert [name for name in BEHAVIOURS if not re.search(rf"[\"(]{name}[\":]", proofs)] == []
 
 
 def test_by_hand_a_mistake_is_told_in_a_line():

@@ -2,12 +2,24 @@
 
 ``Hop`` and ``HopThread`` are used by tests, ``python -m tests.hostile --help`` by hand.  In reading order: `messages`
 (HTTP), `behaviour` (what one is), `hop` (the path through them), and the behaviours by what they touch: `bodies`,
-`connections`, `answers`.
+`connections`, `timing`, `contents`, `answers`, `sharing`.
 """
 
-from tests.hostile import answers, bodies, connections
+from tests.hostile import answers, bodies, connections, contents, sharing, timing
 from tests.hostile.behaviour import BEHAVIOURS, Behaviour, Exchange
 from tests.hostile.hop import Hop
 from tests.hostile.thread import HopThread
 
-__all__ = ["BEHAVIOURS", "Behaviour", "Exchange", "Hop", "HopThread", "answers", "bodies", "connections"]
+__all__ = [
+    "BEHAVIOURS",
+    "Behaviour",
+    "Exchange",
+    "Hop",
+    "HopThread",
+    "answers",
+    "bodies",
+    "connections",
+    "contents",
+    "sharing",
+    "timing",
+]

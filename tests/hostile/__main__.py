@@ -19,7 +19,7 @@ def listed() -> str:
     lines = []
     for name, kind in sorted(BEHAVIOURS.items(), key=lambda pair: sort_key(pair[1].number)):
         default = f"{kind.default:g}" if isinstance(kind.default, float) else kind.default
-        lines.append(f"{kind.number:>4}  {name + (f':{default}' if default else ''):<28}{kind.summary}")
+        lines.append(f"{kind.number:>4}  {name + (f':{default}' if default else ''):<26}  {kind.summary}")
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ Nothing here knows a socket.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -29,9 +30,6 @@ class Clock:
     def real(self, seconds: float) -> float:
         """Return how long that is on the wall."""
         return seconds / self.speed
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(max(0.0, self.real(seconds)))
 
 
 @dataclass
@@ -92,13 +90,15 @@ class Behaviour:
     summary: ClassVar[str] = ""
     default: ClassVar[float | str | None] = None
     # No connection is accepted for so many seconds after it was set; None: they are.
-    refuses_seconds: ClassVar[float | None] = None
+    refuses_seconds: float | None = field(init=False, default=None)
     # A connection on which nothing passes for so long is closed; None: it is not.
-    idle_seconds: ClassVar[float | None] = None
+    idle_seconds: float | None = field(init=False, default=None)
 
     clock: Clock
     parameter: str = ""
     amount: float = field(init=False, default=0.0)
+    # Set when the hop behaves otherwise: what only waits need wait no longer.
+    over: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     def __init_subclass__(cls, **details: Any) -> None:
         super().__init_subclass__(**details)
@@ -116,6 +116,12 @@ class Behaviour:
 
     def start(self) -> None:
         """Get ready; the place for a look at the parameter and for what is remembered between exchanges."""
+
+    async def pause(self, seconds: float) -> None:
+        """Wait for so long of the hop's time, or until this behaviour is over."""
+        if seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.over.wait(), self.clock.real(seconds))
 
     def answer(self, request: Request, onward: Onward) -> Items:
         """Give the response: ``onward(request)``, or anything else.  Stays with an exchange until its end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from tests.hostile.behaviour import Ahead, Behaviour, Request
+from tests.hostile.behaviour import Ahead, Behaviour, Onward, Request
 from tests.hostile.messages import Head, Item, Items
 
 
@@ -125,3 +125,93 @@ class Bursts(Behaviour):
             yield kept
         finally:
             await ahead.close()
+
+
+class Trickle(Behaviour):
+    name = "trickle"
+    number = "4"
+    summary = "what is not complete drips, N bytes a second; the rest passes at once when it is"
+    default = 1.0
+
+    async def flow(self, request: Request, items: Items) -> AsyncIterator[Item]:
+        ahead, kept = Ahead(items), b""
+        drips_at = self.clock.now()
+        try:
+            while True:
+                try:
+                    item = await ahead.next(max(0.0, self.clock.real(drips_at - self.clock.now())) if kept else None)
+                except TimeoutError:
+                    drips_at = self.clock.now() + 1 / self.amount
+                    yield kept[:1]
+                    kept = kept[1:]
+                    continue
+                if item is None:
+                    break
+                if isinstance(item, Head):
+                    yield item
+                else:
+                    kept += item
+            yield kept
+        finally:
+            await ahead.close()
+
+
+class Merge(Behaviour):
+    name = "merge"
+    number = "21"
+    summary = "up to N pieces of a body that come within half a second become one"
+    default = 10.0
+
+    async def flow(self, request: Request, items: Items) -> AsyncIterator[Item]:
+        ahead, kept, count, until = Ahead(items), b"", 0, 0.0
+        try:
+            while True:
+                try:
+                    item = await ahead.next(max(0.0, self.clock.real(until - self.clock.now())) if count else None)
+                except TimeoutError:
+                    item = b""
+                if isinstance(item, Head):
+                    yield item
+                    continue
+                if item:
+                    until = until if count else self.clock.now() + 0.5
+                    kept, count = kept + item, count + 1
+                if not item or count == self.amount:
+                    yield kept
+                    kept, count = b"", 0
+                if item is None:
+                    return
+        finally:
+            await ahead.close()
+
+
+class Rechunk(Behaviour):
+    name = "rechunk"
+    number = "21"
+    summary = "a body passes in pieces of N bytes, in the middle of characters and of line ends as well"
+    default = 1.0
+
+    async def flow(self, request: Request, items: Items) -> AsyncIterator[Item]:
+        size = int(self.amount)
+        async for item in items:
+            if isinstance(item, Head):
+                yield item
+                continue
+            for start in range(0, len(item), size):
+                yield item[start : start + size]
+
+
+class Dechunk(Behaviour):
+    name = "dechunk"
+    number = "20"
+    summary = "a response in chunks passes when it is complete, with a Content-Length"
+
+    async def answer(self, request: Request, onward: Onward) -> AsyncIterator[Item]:
+        kept = [item async for item in onward(request)]
+        head, body = kept[0], b"".join(item for item in kept if isinstance(item, bytes))
+        if isinstance(head, Head):
+            if head.has_body:
+                head.headers.remove_all("transfer-encoding")
+                head.headers.put("Content-Length", str(len(body)))
+            yield head
+            yield body

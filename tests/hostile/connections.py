@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from tests.hostile.behaviour import Ahead, Behaviour, Request, page
+from tests.hostile.behaviour import Ahead, Behaviour, Onward, Request, page
 from tests.hostile.messages import Cut, Head, Item, Items
 
 
@@ -16,8 +16,8 @@ class Limited(Behaviour):
         ahead, has_head = Ahead(items), False
         try:
             while True:
-                left = self.clock.real(self.seconds_left(request))
-                item = await ahead.next(max(0.0, left))
+                left = self.seconds_left(request)
+                item = await ahead.next(None if left is None else max(0.0, self.clock.real(left)))
                 if item is None:
                     return
                 has_head = has_head or isinstance(item, Head)
@@ -29,7 +29,7 @@ class Limited(Behaviour):
         finally:
             await ahead.close()
 
-    def seconds_left(self, request: Request) -> float:
+    def seconds_left(self, request: Request) -> float | None:
         return self.amount - request.age
 
     async def end(self, has_head: bool, ahead: Ahead) -> list[Item]:
@@ -75,9 +75,9 @@ class IdleKill(CutAt):
     how = "truncated"
 
     def start(self) -> None:
-        self.idle_seconds = self.amount  # type: ignore[misc]
+        self.idle_seconds = self.amount
 
-    def seconds_left(self, request: Request) -> float:
+    def seconds_left(self, request: Request) -> float | None:
         return self.amount
 
 
@@ -105,3 +105,54 @@ class BlackHole(Limited):
             pass
         await asyncio.get_running_loop().create_future()
         return []
+
+
+class ResetStream(CutAtRst):
+    name = "reset-stream"
+    number = "33"
+    summary = "an event stream that lasts N seconds is reset, nothing else"
+    default = 16.0
+
+    def seconds_left(self, request: Request) -> float | None:
+        return super().seconds_left(request) if request.exchange.is_stream else None
+
+
+class OneConnection(Behaviour):
+    name = "one-connection"
+    number = "28"
+    summary = "one exchange at a time, the others wait for its end"
+    count = 1
+
+    def start(self) -> None:
+        self._free = asyncio.Semaphore(self.count)
+
+    async def answer(self, request: Request, onward: Onward) -> AsyncIterator[Item]:
+        async with self._free:
+            async for item in onward(request):
+                yield item
+
+
+class SixConnections(OneConnection):
+    name = "six-connections"
+    number = "29"
+    summary = "six exchanges at a time, the others wait for the end of one"
+    count = 6
+
+
+class Restart(Behaviour):
+    name = "restart"
+    number = "34"
+    summary = "every connection is cut, and none accepted for N seconds"
+    default = 5.0
+
+    def start(self) -> None:
+        self.refuses_seconds = self.amount
+
+
+class Gone(Behaviour):
+    name = "gone"
+    number = "34"
+    summary = "every connection is cut, and none accepted"
+
+    def start(self) -> None:
+        self.refuses_seconds = float("inf")

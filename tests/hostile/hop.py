@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import functools
 import re
 import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from tests.hostile.behaviour import Ahead, Behaviour, Changed, Client, Clock, Exchange, Request, named, page
@@ -30,6 +30,11 @@ class Rules:
     def __init__(self, behaviours: list[Behaviour]) -> None:
         self.behaviours = behaviours
         self.changed = asyncio.Event()
+
+    def end(self) -> None:
+        self.changed.set()
+        for behaviour in self.behaviours:
+            behaviour.over.set()
 
     @property
     def idle_seconds(self) -> float | None:
@@ -93,7 +98,7 @@ class Hop:
     def set(self, *names: str) -> None:
         """Behave like this from now on, towards exchanges in flight as well where that can be."""
         before, self._rules = self._rules, Rules([named(name, self.clock) for name in names])
-        before.changed.set()
+        before.end()
         if self._opens is not None:
             self._opens.cancel()
             self._opens = None
@@ -192,10 +197,7 @@ class Hop:
         if head.headers.get("expect").lower() == "100-continue":
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             head.headers.remove_all("expect")
-        body = await inbound.body(head.headers)
-        if head.headers.get("transfer-encoding"):
-            head.headers.remove_all("transfer-encoding")
-            head.headers.put("Content-Length", str(len(body)))
+        body = await inbound.body(head)
         client.exchanges += 1
         request = Request(head, body, exchange_of(head, began_at), client, self.clock)
         self.exchanges.append(request.exchange)
@@ -224,33 +226,40 @@ class Hop:
     # The way through the behaviours
 
     async def _answer(self, request: Request, outbound: Outbound) -> None:
-        async with AsyncExitStack() as stack:
-            behaviours = self._rules.behaviours
-            onward = functools.partial(keep, stack, self._ask)
-            for behaviour in reversed(behaviours):
-                onward = functools.partial(keep, stack, behaviour.answer, onward=onward)
-            ahead = Ahead(onward(request))
-            try:
-                while not ahead.is_at_end:
-                    await self._flow(request, ahead, outbound)
-            finally:
-                await ahead.close()
+        # In the order they are asked in: the nearest to the client first, which is also how they must end.
+        asked: list[Items] = []
+        onward = functools.partial(keep, asked, self._ask)
+        for behaviour in reversed(self._rules.behaviours):
+            onward = functools.partial(keep, asked, behaviour.answer, onward=onward)
+        ahead = Ahead(onward(request))
+        try:
+            while not ahead.is_at_end:
+                await self._flow(request, ahead, outbound)
+        finally:
+            await ahead.close()
+            await close(asked)
         await outbound.finish()
 
     async def _flow(self, request: Request, ahead: Ahead, outbound: Outbound) -> None:
         """Pass what comes until the end, or until the hop is told to behave otherwise."""
         rules = self._rules
-        async with AsyncExitStack() as stack:
-            items: Items = keep(stack, until, ahead, rules.changed)
-            for behaviour in reversed(rules.behaviours):
-                items = keep(stack, behaviour.flow, request, items)
+        flows: list[Items] = []
+        items: Items = keep(flows, until, ahead, rules.changed)
+        for behaviour in reversed(rules.behaviours):
+            items = keep(flows, behaviour.flow, request, items)
+        try:
             async for item in items:
                 if isinstance(item, Head):
-                    request.exchange.status = item.status
-                    if item.is_stream:
-                        request.exchange.is_stream = request.exchange.is_held = True
-                        self.most_held = max(self.most_held, self.held)
+                    self._note(request.exchange, item)
                 await outbound.write(item)
+        finally:
+            await close(reversed(flows))
+
+    def _note(self, exchange: Exchange, head: Head) -> None:
+        exchange.status = head.status
+        if head.is_stream:
+            exchange.is_stream = exchange.is_held = True
+            self.most_held = max(self.most_held, self.held)
 
     async def _ask(self, request: Request) -> AsyncIterator[Item]:
         """Give what the server answers."""
@@ -266,7 +275,8 @@ class Hop:
                 head = await read_head(reader, request.head.method)
             except ENDINGS as error:
                 raise Cut("truncated") from error
-            yield head
+            # Behaviours change the head that they get; the body comes as this one says.
+            yield copy.deepcopy(head)
             async for piece in read_body(reader, head):
                 yield piece
         finally:
@@ -288,9 +298,15 @@ async def until(ahead: Ahead, changed: asyncio.Event) -> AsyncIterator[Item]:
             yield item
 
 
-def keep(stack: AsyncExitStack, give: Any, *arguments: Any, **named: Any) -> Any:
-    """Return the items that ``give`` gives; they are closed with the stack."""
+def keep(kept: list[Items], give: Any, *arguments: Any, **named: Any) -> Any:
+    """Return the items that ``give`` gives, and remember them to be closed."""
+    place = len(kept)
     items = give(*arguments, **named)
-    if hasattr(items, "aclose"):
-        stack.push_async_callback(items.aclose)
+    if items not in kept:
+        kept.insert(place, items)
     return items
+
+
+async def close(kept: Iterable[Any]) -> None:
+    for items in kept:
+        await items.aclose()

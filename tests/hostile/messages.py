@@ -62,6 +62,8 @@ class Head:
     reason: str = ""
     version: str = "HTTP/1.1"
     has_body: bool = True
+    # The connection ends with this response.
+    closes: bool = False
 
     @property
     def is_stream(self) -> bool:
@@ -86,6 +88,8 @@ class RequestHead:
     target: str
     version: str
     headers: Headers
+    # The body came in chunks; it goes on with a length.
+    was_chunked: bool = False
 
     def encoded(self, body: bytes) -> bytes:
         lines = [f"{self.method} {self.target} {self.version}", *(f"{name}: {value}" for name, value in self.headers)]
@@ -109,10 +113,15 @@ class Inbound:
         method, target, version = first.split(" ")
         return RequestHead(method, target, version, Headers.of(lines))
 
-    async def body(self, headers: Headers) -> bytes:
-        if "chunked" in headers.get("transfer-encoding").lower():
-            return await self._chunks()
-        return await self._exactly(int(headers.get("content-length", "0")))
+    async def body(self, head: RequestHead) -> bytes:
+        """Return the body of a request whose head was read; the head says then how long it is."""
+        if "chunked" not in head.headers.get("transfer-encoding").lower():
+            return await self._exactly(int(head.headers.get("content-length", "0")))
+        whole = await self._chunks()
+        head.was_chunked = True
+        head.headers.remove_all("transfer-encoding")
+        head.headers.put("Content-Length", str(len(whole)))
+        return whole
 
     async def left(self) -> None:
         """Return when the client has gone."""
@@ -205,7 +214,7 @@ class Outbound:
         self.head = head
         is_framed = not head.has_body or head.length is not None
         self._is_chunked = not is_framed and not self._is_old and head.version != "HTTP/1.0"
-        self.keeps_open = self.keeps_open and (is_framed or self._is_chunked)
+        self.keeps_open = self.keeps_open and not head.closes and (is_framed or self._is_chunked)
         headers = Headers(pair for pair in head.headers if pair[0].lower() not in OF_THE_CONNECTION)
         if self._is_chunked:
             headers.append(("Transfer-Encoding", "chunked"))
