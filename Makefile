@@ -65,7 +65,7 @@ $(VENV)/run.done: setup.py tools/venv.sh
 
 $(VENV)/test.done: setup.py tools/venv.sh tools/system-packages.sh
 	tools/venv.sh $(VENV) $(PYTHON)
-	tools/system-packages.sh strace curl iproute2 nginx-core squid chromium nodejs
+	tools/system-packages.sh strace curl iproute2 chromium nodejs nginx-core squid haproxy apache2-bin caddy
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@ $(VENV)/run.done
 

@@ -7,55 +7,40 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import socket
-import subprocess
-import tempfile
-from pathlib import Path
 from typing import Any, NamedTuple
 
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-MISSING = "nginx is not installed (Debian package nginx-core)"
+from tests.networks.proxies import Nginx
+
+NGINX = Nginx.program
+MISSING = Nginx.missing()
 
 # Whether nginx reads a request to its end before it sends it on, or sends it on as it comes.
 MODES = {"whole": "on", "as it comes": "off"}
 
 CONFIGURATION = """
-daemon off;
-master_process off;
-pid {place}/pid;
-error_log {place}/error.log;
-events {{ worker_connections 512; }}
-http {{
-    log_format requests escape=json
-        '{{"asked": ["$request_method", "$request_uri", "$request_body"], "upstream": "$upstream_status"}}';
-    access_log {place}/requests requests;
-    client_body_temp_path {place}/body;
-    proxy_temp_path {place}/proxy;
-    fastcgi_temp_path {place}/fastcgi;
-    uwsgi_temp_path {place}/uwsgi;
-    scgi_temp_path {place}/scgi;
-    client_header_timeout 2s;
-    client_body_timeout 2s;
-    keepalive_timeout 2s;
-    client_body_buffer_size 128k;
-    client_header_buffer_size 80k;
-    large_client_header_buffers 4 80k;
-    upstream server {{
-        server 127.0.0.1:{port};
-        keepalive 1;
-    }}
-    server {{
-        listen unix:{place}/front;
-        location / {{
-            proxy_pass http://server;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $http_host;
-            proxy_request_buffering {buffering};
-            proxy_next_upstream off;
-        }}
+log_format requests escape=json
+    '{{"asked": ["$request_method", "$request_uri", "$request_body"], "upstream": "$upstream_status"}}';
+access_log {place}/requests requests;
+client_header_timeout 2s;
+client_body_timeout 2s;
+keepalive_timeout 2s;
+client_body_buffer_size 128k;
+client_header_buffer_size 80k;
+large_client_header_buffers 4 80k;
+upstream server {{
+    server 127.0.0.1:{port};
+    keepalive 1;
+}}
+server {{
+    listen unix:{place}/front;
+    location / {{
+        proxy_pass http://server;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Host $http_host;
+        proxy_request_buffering {buffering};
+        proxy_next_upstream off;
     }}
 }}
 """
@@ -72,40 +57,27 @@ class Forwarded(NamedTuple):
         return self.upstream == "200"
 
 
-class Front:
-    """``with Front(port, mode) as front``: nginx before the server on a port."""
+class Front(Nginx):
+    """``with Front(port, mode) as front``: nginx before the server on a port, at a unix socket."""
 
     def __init__(self, port: int, mode: str) -> None:
-        self._place = Path(tempfile.mkdtemp(prefix="rtserver-front-"))
+        super().__init__(port)
+        self._mode = mode
         self._read = 0
-        (self._place / "nginx.conf").write_text(
-            CONFIGURATION.format(place=self._place, port=port, buffering=MODES[mode])
-        )
 
-    def __enter__(self) -> Front:
-        assert NGINX is not None, MISSING
-        command = [NGINX, "-p", str(self._place), "-c", str(self._place / "nginx.conf"), "-e", "stderr"]
-        checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
-        assert checked.returncode == 0, checked.stderr
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        return self
+    def configuration(self) -> str:
+        return CONFIGURATION.format(place=self.directory, port=self.upstream_port, buffering=MODES[self._mode])
 
-    def __exit__(self, *details: object) -> None:
-        self._process.terminate()
-        self._process.wait(10)
-        shutil.rmtree(self._place)
+    def _connect(self) -> None:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(self.directory / "front"))
 
     async def connect(self) -> socket.socket:
-        """Return a new connection to nginx, which may still be starting."""
+        """Return a new connection to nginx."""
         client = socket.socket(socket.AF_UNIX)
         client.setblocking(False)
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    await asyncio.get_running_loop().sock_connect(client, str(self._place / "front"))
-                    return client
-                except (FileNotFoundError, ConnectionRefusedError):
-                    await asyncio.sleep(0.01)
+        await asyncio.get_running_loop().sock_connect(client, str(self.directory / "front"))
+        return client
 
     async def exchange(self, sent: bytes) -> bytes:
         """Send on a connection of its own, and return all that comes until nginx closes it."""
@@ -121,7 +93,7 @@ class Front:
         found: list[Forwarded] = []
         async with asyncio.timeout(10):
             while not found or found[-1].asked[1] != last:
-                lines = (self._place / "requests").read_text("latin1").splitlines()
+                lines = (self.directory / "requests").read_text("latin1").splitlines()
                 more: list[dict[str, Any]] = [json.loads(line) for line in lines[self._read :]]
                 self._read += len(more)
                 found += [Forwarded(**each) for each in more]

@@ -2,22 +2,16 @@
 
 import re
 import shutil
-import socket
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.peers import free_port
 from tests.readme import README, missing, run_session
 
 ROOT = README.parent
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed (Debian package curl)")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @needs_curl

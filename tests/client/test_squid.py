@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from tests.certificates import make_certificate, tls_in_front
-from tests.client.squid import SQUID, squid
+from tests.client.squid import squid
 from tests.conftest import until
+from tests.networks.proxies import Squid
 
-pytestmark = pytest.mark.skipif(SQUID is None, reason="squid is not installed (Debian package squid)")
+pytestmark = pytest.mark.skipif(Squid.program is None, reason=Squid.missing())
 RUNNING = {"sse": "live", "long-poll": "delayed", "short-poll": "polling"}
 
 
