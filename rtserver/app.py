@@ -34,8 +34,10 @@ from rtserver.handlers.base import BaseHandler, UnknownRoute
 from rtserver.handlers.description import Description
 from rtserver.handlers.files import ClientFile
 from rtserver.handlers.history import Messages, OneEvent
+from rtserver.handlers.network import Network
 from rtserver.handlers.operation import Alive, Health
 from rtserver.handlers.pages import Problem, Problems
+from rtserver.handlers.probes import HoldProbe, PayloadProbe, StreamProbe
 from rtserver.handlers.problem import refuse
 from rtserver.handlers.publish import Publish
 from rtserver.handlers.sessions import Leave, OneParticipant, OneSession, Participants, Sessions
@@ -100,6 +102,10 @@ def routes(base_path: str) -> list[tuple[str, type[BaseHandler]]]:
         (f"{session}/updates", Updates),
         (f"{base_path}/api/auth/cookie", Cookie),
         (f"{base_path}/api/auth/logout", Logout),
+        (f"{base_path}/api/diagnostics/network", Network),
+        (f"{base_path}/api/diagnostics/stream", StreamProbe),
+        (f"{base_path}/api/diagnostics/hold", HoldProbe),
+        (f"{base_path}/api/diagnostics/payload", PayloadProbe),
         (f"{base_path}/api/openapi.json", Description),
         (f"{base_path}/api/health/realtime", Health),
         (f"{base_path}/healthz", Alive),

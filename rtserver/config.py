@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,13 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         Setting("token_issuer", "", "text", "iss that tokens must have; empty: any"),
         Setting("ticket_ttl", 30, "seconds", "how long a ticket for one request is good", low=1, high=600),
         Setting("max_tickets", 10_000, "count", "tickets that have not been used yet; the oldest give way", low=1),
+        Setting(
+            "trusted_proxies",
+            (),
+            "list",
+            "addresses and networks, like 10.1.2.3 or 10.0.0.0/8, of proxies before this server: what these say of a "
+            "client in X-Forwarded-For and X-Forwarded-Proto is believed; -Proto is from this machine, too",
+        ),
         Setting("cors_origins", (), "list", "origins whose pages may call this server, or *; empty: none"),
     ),
     "Memory and limits": (
@@ -148,6 +156,20 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             "new streams per second of one participant, with bursts of three seconds' worth; 0: any number",
         ),
         Setting("max_waiting_polls", 10_000, "count", "long polls that wait at once", low=1),
+        Setting("max_probes", 200, "count", "probes of the network (/api/diagnostics) that run at once; 0: none"),
+        Setting(
+            "max_probes_per_participant",
+            12,
+            "count",
+            "and those of one participant, who may have some open pages; 0: any number",
+        ),
+        Setting(
+            "max_reported_networks",
+            1000,
+            "count",
+            "networks of which clients' reports are kept in sum; those not heard of for longest give way",
+            low=1,
+        ),
         Setting("max_body_bytes", 1 << 20, "bytes", "size of a request body", low=1 << 10),
         Setting("gzip_min_bytes", 256, "bytes", "answers larger than this are gzipped for who accepts it"),
         Setting("max_event_bytes", 64 << 10, "bytes", "size of one event's data", low=256),
@@ -274,6 +296,14 @@ def _check_together(config: Config) -> None:
             f"poll_interval_min, _default and _max are {config.poll_interval_min}, {config.poll_interval_default} and "
             f"{config.poll_interval_max}; each must be at most the next"
         )
+    for proxy in config.trusted_proxies:
+        try:
+            ip_network(proxy)
+        except ValueError:
+            raise ConfigRefused(
+                f"trusted_proxies has {proxy!r}; it must be an address like 10.1.2.3 or 2001:db8::7, or a network like "
+                "10.0.0.0/8, with nothing behind its prefix"
+            ) from None
     for origin in config.cors_origins:
         # One that no browser ever sends would let nobody in, and not say so.
         if origin != "*" and (not _ORIGIN.fullmatch(origin) or _USUAL_PORT.fullmatch(origin)):

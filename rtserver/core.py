@@ -20,6 +20,7 @@ from rtserver.interval import PollIntervals
 from rtserver.maintenance import Maintenance, Retention
 from rtserver.pace import Pace
 from rtserver.polls import Polls
+from rtserver.probes import Probes
 from rtserver.queries import Queries
 from rtserver.reader import Reader
 from rtserver.registry import Registry
@@ -85,6 +86,7 @@ class Core:
             history=History(query_worker, queries, reader, config.replay_step, config.replay_step_bytes),
             streams=Streams(reader, blocks, _stream_settings(config, max_streams), watch, rng, counters),
             polls=Polls(reader, config.max_waiting_polls, watch, pace, counters),
+            probes=Probes(config.max_probes, config.max_probes_per_participant),
             query_worker=query_worker,
             queries=queries,
             last_number=await query_worker.call(queries.last_number),

@@ -32,6 +32,7 @@
         * `TooMany`                  429
             * `RateLimited`
             * `TooManyStreams`
+            * `TooManyProbes`
         * `HeadTooLarge`             431
         * `Internal`                 500, a defect of this program
         * `Unavailable`              503
@@ -265,6 +266,11 @@ class RateLimited(TooMany):
 class TooManyStreams(TooMany):
     slug = "too-many-streams"
     title = "Too many open streams"
+
+
+class TooManyProbes(TooMany):
+    slug = "too-many-probes"
+    title = "Too many probes of the network"
 
 
 class Internal(RequestError):

@@ -42,6 +42,7 @@ from rtserver.errors import (
 from rtserver.event import Event
 from rtserver.history import History, HistoryPage
 from rtserver.polls import Answer, Polls
+from rtserver.probes import Probes
 from rtserver.publication import Draft, Publication, is_name
 from rtserver.queries import Queries
 from rtserver.reader import Gap, Location, Reader
@@ -87,6 +88,7 @@ class Hub:
         history: History,
         streams: Streams,
         polls: Polls,
+        probes: Probes,
         query_worker: Worker,
         queries: Queries,
         last_number: int,
@@ -100,6 +102,7 @@ class Hub:
         self.registry = registry
         self.streams = streams
         self.polls = polls
+        self.probes = probes
         self.writer = writer(self._show)
         self.clock = clock
         self.counters = counters
@@ -372,6 +375,7 @@ class Hub:
         """Send readers away in good order; publishing goes on."""
         self.is_draining = True
         self.polls.drain()
+        self.probes.drain()
         await self.streams.drain(window_seconds)
 
     async def close(self) -> None:

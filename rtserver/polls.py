@@ -119,6 +119,10 @@ class Polls:
             for poll in session.polls:
                 poll.wake(tells_progress)
 
+    def waits(self, subject: str, *, is_participant: bool) -> bool:
+        """Whether a poll of this person is being answered now."""
+        return any(poll.subject == subject and poll.is_participant == is_participant for poll in self._open)
+
     def expel(self, session: Session, subject: str) -> None:
         """End the polls of a participant that is not in the session any more (P6)."""
         for poll in list(session.polls):

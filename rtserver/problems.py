@@ -217,6 +217,13 @@ EXPLANATIONS: dict[type[errors.RequestError], Explanation] = {
         "GET /api/sessions/case-1/events",
         "'alice' has 50 streams open; at most 50 may be",
     ),
+    errors.TooManyProbes: Explanation(
+        "This participant has as many checks of the network running as max_probes_per_participant allows; each holds a "
+        "connection for a while.",
+        "Wait until they have ended, or close the other windows that check the network.",
+        "GET /api/diagnostics/hold?seconds=5",
+        "'alice' has 1 probes running; at most 1 may",
+    ),
     errors.Internal: Explanation(
         "The server has a defect. The request may or may not have had an effect.",
         "Repeat a publish with the same messageId or Idempotency-Key: it takes effect once. Tell the operator, with "
@@ -237,8 +244,8 @@ EXPLANATIONS: dict[type[errors.RequestError], Explanation] = {
         "the server is shutting down; come back in a moment",
     ),
     errors.Overloaded: Explanation(
-        "Something of which there may be so many is used up: streams, waiting polls, sessions in memory, or bytes that "
-        "wait for the disk.",
+        "Something of which there may be so many is used up: streams, waiting polls, probes of the network, sessions "
+        "in memory, or bytes that wait for the disk.",
         "Wait as long as Retry-After says. If it happens often, the operator finds the limits under "
         "Memory and limits in rtserver serve --help.",
         "GET /api/sessions/case-1/events",

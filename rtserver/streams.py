@@ -86,6 +86,10 @@ class Streams:
     def count(self) -> int:
         return len(self._sessions)
 
+    def count_of(self, subject: str) -> int:
+        """Return how many streams a participant has open."""
+        return self._own[subject]
+
     @contextmanager
     def place(self, subject: str, *, is_participant: bool) -> Iterator[None]:
         """Keep a place for a stream that is about to be opened, across what has to be awaited before it is (P4).

@@ -16,8 +16,8 @@ PACKAGE = Path(__file__).parent.parent / "rtserver"
 # A module may import what stands in a line above its own, and nothing beside or below it.
 LEVELS = (
     "rtserver",
-    "errors interval turns",
-    "framing problems tls",
+    "addresses diagnosis errors interval turns",
+    "framing probes problems tls",
     "wire",
     "clock conditional config counters cursor deflate limits schema timers timestamps worker",
     "event",
@@ -36,8 +36,9 @@ LEVELS = (
     "handlers.credentials handlers.problem handlers.query",
     "handlers.answer handlers.asked",
     "handlers.base",
-    "handlers.files handlers.history handlers.operation handlers.pages handlers.publish handlers.sessions "
-    "handlers.sign_in handlers.stream handlers.updates",
+    "handlers.flow",
+    "handlers.files handlers.history handlers.network handlers.operation handlers.pages handlers.probes "
+    "handlers.publish handlers.sessions handlers.sign_in handlers.stream handlers.updates",
     "handlers.demonstration",
     "openapi.schemas",
     "openapi.parameters openapi.responses",
@@ -64,7 +65,8 @@ LEVEL = {module: level for level, line in enumerate(LEVELS) for module in line.s
 
 # No I/O, no clock, no event loop: time and randomness are arguments.
 PURE = {
-    "changes", "conditional", "config", "counters", "cursor", "deflate", "errors", "event", "framing", "interval",
+    "addresses", "changes", "conditional", "config", "counters", "cursor", "deflate", "diagnosis", "errors", "event",
+    "framing", "interval",
     "limits", "publication", "records", "ring", "sealing", "sse", "timers", "timestamps",
     "client.answer", "client.delays", "client.errors", "client.eventstream", "client.machine", "client.position",
     "client.proxy", "client.status", "client.verdict",

@@ -14,7 +14,7 @@ from rtserver import errors, schema
 from rtserver.framing import MAX_HEAD_BYTES, MAX_TARGET_BYTES
 from rtserver.problems import EXPLANATIONS, Explanation
 from rtserver.wire import Timeouts
-from tests.conftest import Api
+from tests.conftest import Api, until
 from tests.contract import MESSAGE, assert_problem
 from tests.http import Connection, Response
 
@@ -47,6 +47,14 @@ async def key_was_used(api: Api) -> AsyncIterator[None]:
 async def a_stream_is_open(api: Api) -> AsyncIterator[None]:
     async with api.stream(session_id="case-1") as stream:
         assert stream.status == 200
+        yield
+
+
+@asynccontextmanager
+async def a_probe_runs(api: Api) -> AsyncIterator[None]:
+    async with Connection(api.port) as connection:
+        connection.send("GET", "/api/diagnostics/hold?seconds=60", api.headers("alice"))
+        await until(lambda: api.hub.probes.count)
         yield
 
 
@@ -123,6 +131,7 @@ SITUATIONS = {
     errors.IdempotencyMismatch: Situation(before=key_was_used),
     errors.RateLimited: Situation("alice", much_was_asked, {"rate_limit": 2}),
     errors.TooManyStreams: Situation("alice", a_stream_is_open, {"max_streams_per_participant": 1}),
+    errors.TooManyProbes: Situation("alice", a_probe_runs, {"max_probes_per_participant": 1}),
     errors.Draining: Situation(before=draining),
     errors.Overloaded: Situation(before=a_stream_is_open, settings={"max_streams": 1}),
     errors.StorageFailing: Situation(before=disk_is_locked),

@@ -16,6 +16,7 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
+from rtserver.addresses import Proxies
 from rtserver.auth import Authenticator
 from rtserver.config import Config
 from rtserver.hub import Hub
@@ -41,6 +42,7 @@ class Api(HTTPServerConnectionDelegate):
         self.hub = hub
         self.auth = auth
         self.config = config
+        self.proxies = Proxies(config.trusted_proxies)
         self.tickets = Tickets(config.ticket_ttl, config.max_tickets)
         self.request_limiter = Limiter(config.rate_limit)
         self.stream_limiter = Limiter(config.stream_rate_limit)

@@ -114,7 +114,7 @@ class BaseHandler(AnsweringHandler):
         try:
             return await self.authenticate()
         except Unauthorized:
-            self._limit(self.api.address_limiter, self.request.remote_ip or "")
+            self._limit(self.api.address_limiter, self.client_address)
             raise
 
     def limiter(self) -> Limiter:
@@ -152,6 +152,12 @@ class BaseHandler(AnsweringHandler):
         self.set_status(204)
 
     # Reading
+
+    @property
+    def client_address(self) -> str:
+        """Return who asks, behind the proxies that are believed."""
+        forwarded_for = self.request.headers.get_list("X-Forwarded-For")
+        return self.api.proxies.client_address(self.request.remote_ip or "", forwarded_for)
 
     @property
     def query(self) -> Query:
@@ -194,7 +200,7 @@ class BaseHandler(AnsweringHandler):
             access_log.info(
                 "%s %s %s %.1fms %s",
                 *(self.request.method, self.request.path, self.get_status()),
-                *(seconds * 1000, self.request.remote_ip),
+                *(seconds * 1000, self.client_address),
             )
 
 

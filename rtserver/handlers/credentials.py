@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
+from rtserver.addresses import NOBODY, Proxies, is_this_machine
 from rtserver.errors import CrossSiteWrite
 from rtserver.handlers.exchange import Request
 
@@ -11,8 +10,6 @@ COOKIE_NAME = "rt_token"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # What a browser leaves out of an Origin, and a proxy may write into the Host.
 _USUAL_PORTS = {"http": ":80", "https": ":443"}
-# What Tornado calls the peer of a unix socket.
-_UNIX_PEER = "0.0.0.0"
 
 
 def bearer_token(request: Request) -> str | None:
@@ -60,21 +57,15 @@ def _is_of_host(origin: str, host: str) -> bool:
     return port is not None and bool(authority) and authority.removesuffix(port) == host.lower().removesuffix(port)
 
 
-def is_over_tls(request: Request) -> bool:
+def is_over_tls(request: Request, proxies: Proxies = NOBODY) -> bool:
     """Whether the client came by TLS, as far as can be seen from behind a proxy that ends it.
 
     A browser says so itself: what a page sends with an Origin of https goes by TLS.
     """
     if request.protocol == "https" or request.headers.get("Origin", "").lower().startswith("https://"):
         return True
-    forwarded = request.headers.get("X-Forwarded-Proto", "").lower().split(",")
-    return is_from_trusted_proxy(request) and "https" in [proto.strip() for proto in forwarded]
-
-
-def is_from_trusted_proxy(request: Request) -> bool:
-    """Whether what a request says in ``X-Forwarded-*`` is to be believed: that of a proxy on this machine."""
     peer = request.remote_ip or ""
-    try:
-        return peer == _UNIX_PEER or ip_address(peer).is_loopback
-    except ValueError:
+    if not is_this_machine(peer) and peer not in proxies:
         return False
+    forwarded = request.headers.get("X-Forwarded-Proto", "").lower().split(",")
+    return "https" in [proto.strip() for proto in forwarded]

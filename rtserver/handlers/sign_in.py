@@ -40,7 +40,7 @@ class Logout(BaseHandler):
     def set_the_cookie(self, value: str, lasts: dict[str, str]) -> None:
         morsel: Morsel[str] = SimpleCookie({COOKIE_NAME: value})[COOKIE_NAME]
         morsel.update(lasts | {"path": self.config.base_path or "/", "httponly": "yes", "samesite": "Strict"})
-        if credentials.is_over_tls(self.request):
+        if credentials.is_over_tls(self.request, self.api.proxies):
             morsel["secure"] = "yes"
         self.set_header("Set-Cookie", morsel.OutputString())
 

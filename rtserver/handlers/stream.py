@@ -7,10 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 
 from rtserver.errors import NotAcceptable, ReaderGone
 from rtserver.handlers.base import SessionHandler
-from rtserver.handlers.exchange import http_date
+from rtserver.handlers.flow import framing, response_head, take_socket
 from rtserver.handlers.negotiation import accepts, accepts_gzip
 from rtserver.limits import Limiter
-from rtserver.sink import SocketSink, take_over
 from rtserver.sse import Ending
 
 HEADERS = {
@@ -39,7 +38,7 @@ class Stream(SessionHandler):
                 self.end(says_length=False)
             else:
                 try:
-                    sink = await self._take_over()
+                    sink = await take_socket(self)
                 except ReaderGone:
                     return
                 if self.hub.is_draining:
@@ -74,12 +73,6 @@ class Stream(SessionHandler):
         if not accepts(accept, "text/event-stream"):
             raise NotAcceptable(f"Accept is {accept[:100]!r}; this address offers text/event-stream")
 
-    async def _take_over(self) -> SocketSink:
-        # On HTTP/1.0 there are no chunks, and the end of the connection is the end of the stream.
-        is_chunked = self.request.version != "HTTP/1.0"
-        dead_after_seconds = 2 * self.config.heartbeat_interval
-        return await take_over(self.leave(), is_chunked=is_chunked, dead_after_seconds=dead_after_seconds)
-
     @property
     def _is_gzip(self) -> bool:
         # Who is only told to go elsewhere is told in plain words.
@@ -88,13 +81,7 @@ class Stream(SessionHandler):
 
     def _stream_headers(self) -> dict[str, str]:
         headers = HEADERS | ({"Content-Encoding": "gzip"} if self._is_gzip else {})
-        if self.request.version == "HTTP/1.0":
-            return headers | {"Connection": "close"}
-        return headers | {"Connection": "keep-alive", "Transfer-Encoding": "chunked"}
+        return headers | framing(self.request.version)
 
     def _head(self) -> bytes:
-        """Return the head of the response; the request's own connection has been left."""
-        headers = {"Server": "rtserver", "Date": http_date(int(time.time()))}
-        headers |= self._stream_headers() | self.cors_headers() | {"Vary": self._headers["Vary"]}
-        lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers.items())]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin1")
+        return response_head(self, self._stream_headers(), self._headers["Vary"])

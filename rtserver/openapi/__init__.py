@@ -39,6 +39,7 @@ def document(config: Config) -> dict[str, Any]:
             {"name": "sessions", "description": "Sessions and who is in them"},
             {"name": "events", "description": "Publishing, and reading on every tier"},
             {"name": "sign-in", "description": "Where no header can be sent"},
+            {"name": "diagnostics", "description": "What the network does with answers"},
             {"name": "operation", "description": "How the server is, and what its answers mean"},
         ],
         "security": [{"bearer": []}, {"cookie": []}],

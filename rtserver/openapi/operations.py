@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rtserver.handlers.probes import TYPES
 from rtserver.openapi.parameters import use
 from rtserver.openapi.responses import empty, headers, json, refusals
 from rtserver.openapi.schemas import ref
@@ -65,6 +66,10 @@ def paths() -> dict[str, Any]:
         "/api/sessions/{sessionId}/updates": session | {"get": POLL},
         "/api/auth/cookie": {"post": SIGN_IN, "delete": SIGN_OUT},
         "/api/auth/logout": {"post": LOGOUT},
+        "/api/diagnostics/network": {"get": NETWORK},
+        "/api/diagnostics/stream": {"get": STREAM_PROBE},
+        "/api/diagnostics/hold": {"get": HOLD_PROBE},
+        "/api/diagnostics/payload": {"get": PAYLOAD_PROBE},
         "/api/health/realtime": {"get": HEALTH},
         "/api/openapi.json": {"get": DESCRIBE},
         "/healthz": {"get": ALIVE},
@@ -237,6 +242,43 @@ SIGN_OUT = operation(
     security=_PUBLIC,
 )
 LOGOUT = SIGN_OUT | {"operationId": "logout", "summary": "The same, for networks that let only GET and POST through"}
+NETWORK = operation(
+    "diagnostics",
+    "seeNetwork",
+    "What the server sees of this client's network, and what to ask the network team for",
+    {"200": json("what is seen; values of headers that may be secret are null", "Network")},
+    refusals(*_COMMON),
+    parameters=use("nonce", "sent", "clientTime", "networkRtt", "causes", "catalogue"),
+)
+STREAM_PROBE = operation(
+    "diagnostics",
+    "probeStream",
+    "Small chunks, the first at once and the others at their times: shows who holds them back",
+    {
+        "200": {
+            "description": "events `chunk` (number, of, serverTime), and at last `end` (reason: done or shutdown)",
+            "content": {kind: {} for kind in TYPES},
+        }
+    },
+    refusals(*_COMMON),
+    parameters=use("chunks", "interval", "type"),
+)
+HOLD_PROBE = operation(
+    "diagnostics",
+    "probeHold",
+    "An answer that comes late and whole: finds idle cuts",
+    {"200": json("after so long", "Held")},
+    refusals(*_COMMON),
+    parameters=use("seconds"),
+)
+PAYLOAD_PROBE = operation(
+    "diagnostics",
+    "probePayload",
+    "So many bytes that hardly shrink: shows the throughput",
+    {"200": {"description": "text", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+    refusals(*_COMMON),
+    parameters=use("bytes"),
+)
 HEALTH = operation(
     "operation",
     "health",

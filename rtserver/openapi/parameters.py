@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from rtserver.config import Config
+from rtserver.diagnosis import CAUSES
+from rtserver.handlers import network, probes
 from rtserver.handlers.asked import MAX_CLIENT_ID
 from rtserver.handlers.query import MAX_TYPES
 from rtserver.handlers.stream import MAX_HEARTBEAT, MIN_HEARTBEAT
@@ -21,6 +24,7 @@ SINCE = (
 
 PAGE = {"type": "integer", "minimum": 1, "maximum": 100}
 BOOLEAN = {"type": "boolean"}
+_CAUSE = f"({'|'.join(map(re.escape, CAUSES))})"
 
 
 def parameter(place: str, name: str, schema: Schema, description: str, **more: Any) -> dict[str, Any]:
@@ -29,6 +33,10 @@ def parameter(place: str, name: str, schema: Schema, description: str, **more: A
 
 def use(*names: str) -> list[dict[str, Any]]:
     return [{"$ref": f"#/components/parameters/{name}"} for name in names]
+
+
+def bounded(low: int, high: int, default: int) -> Schema:
+    return {"type": "integer", "minimum": low, "maximum": high, "default": default}
 
 
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -79,6 +87,43 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "rtt",
         {"type": "integer", "minimum": 0},
         "the client's round trip in ms: over 500, news wait 250 ms for more",
+    ),
+    "nonce": parameter(
+        "query", "nonce", string(f"{PRINTABLE}{{0,{network.MAX_NONCE}}}$"), "comes back: not from a cache"
+    ),
+    "sent": parameter(
+        "query",
+        "sent",
+        string(f"^({network.HEADER_NAME}(,{network.HEADER_NAME}){{0,{network.MAX_NAMES - 1}}})?$"),
+        "names of headers that the client has sent: those that did not arrive are told",
+    ),
+    "clientTime": parameter(
+        "query",
+        "clientTime",
+        {"type": "integer", "minimum": 0, "maximum": network.MAX_CLIENT_TIME_MS},
+        "the client's clock, in ms since 1970",
+    ),
+    "networkRtt": parameter("query", "rtt", {"type": "integer", "minimum": 0}, "the client's round trip in ms"),
+    "causes": parameter(
+        "query",
+        "causes",
+        string(f"^({_CAUSE}(,{_CAUSE}){{0,{len(CAUSES) - 1}}})?$"),
+        "what the client has found itself, with commas between them: goes into verdicts and requests",
+    ),
+    "catalogue": parameter("query", "catalogue", BOOLEAN, "with every cause there is, in words"),
+    "chunks": parameter("query", "chunks", bounded(1, probes.MAX_CHUNKS, probes.DEFAULT_CHUNKS), "how many"),
+    "interval": parameter(
+        "query", "interval", bounded(0, probes.MAX_INTERVAL_MS, probes.DEFAULT_INTERVAL_MS), "ms between them"
+    ),
+    "type": parameter(
+        "query",
+        "type",
+        {"enum": list(probes.TYPES)},
+        "the content type: tells one that is blocked from answers that are held back",
+    ),
+    "seconds": parameter("query", "seconds", bounded(0, probes.MAX_HOLD_SECONDS, 0), "how long to hold the answer"),
+    "bytes": parameter(
+        "query", "bytes", bounded(0, probes.MAX_PAYLOAD_BYTES, probes.DEFAULT_PAYLOAD_BYTES), "how many"
     ),
     "saveData": parameter("header", "Save-Data", string(), "on: like compact=true"),
     "rttHint": parameter("header", "RTT", string(), "like rtt"),

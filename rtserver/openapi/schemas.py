@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rtserver.diagnosis import CAUSES, TIERS
 from rtserver.documents import FEATURES
 from rtserver.event import TRANSIENT_SECONDS
 from rtserver.handlers.sessions import KINDS, MAX_DISPLAY_NAME
@@ -218,6 +219,48 @@ SCHEMAS: dict[str, Schema] = {
             )
         ),
         lastEventId=ref("Id"),
+    ),
+    "Held": record("heldSeconds", "serverTime", heldSeconds=_INTEGER, serverTime=ref("Moment")),
+    "Network": record(
+        *("connectionMethod", "address", "network", "protocol", "httpVersion", "via", "forwarded", "headers", "nonce"),
+        *("serverTime", "clockSkewMs", "causes", "verdicts", "ask"),
+        connectionMethod=_nullable({"enum": list(TIERS)}),
+        address=string(),
+        network=string(description="the /24, or /48 of IPv6, that the address is in"),
+        protocol={"enum": ["http", "https"]},
+        httpVersion=string("^HTTP/1"),
+        via=_nullable(string()),
+        forwarded=_OBJECT,
+        headers=record(
+            *("received", "stripped", "added", "answered"),
+            received=_OBJECT | {"additionalProperties": _nullable(string())},
+            stripped=array(string()),
+            added=array(string()),
+            answered=array(string()),
+        ),
+        nonce=_nullable(string()),
+        serverTime=ref("Moment"),
+        clockSkewMs=_nullable({"type": "integer"}),
+        causes=array({"enum": list(CAUSES)}),
+        verdicts=array(
+            record(
+                *("tier", "verdict", "causes", "reason"),
+                tier={"enum": list(TIERS)},
+                verdict={"enum": ["works", "limited", "fails"]},
+                causes=array({"enum": list(CAUSES)}),
+                reason=string(),
+            )
+        ),
+        ask=array(
+            record(
+                *("cause", "title", "words", "request"),
+                cause={"enum": list(CAUSES)},
+                title=string(),
+                words=string(),
+                request=string(),
+            )
+        ),
+        catalogue=_OBJECT,
     ),
     "Ticket": record("ticket", "expiresAt", ticket=string(), expiresAt=ref("Moment")),
     "Health": record(
