@@ -13,9 +13,11 @@ import pytest
 
 from tests.conftest import until
 from tests.http import Connection, SseStream
-from tests.networks.proxies import KINDS, PROXIES
+from tests.networks.proxies import KINDS, PROXIES, Squid
 
-WAYS = [(proxy, kind) for proxy in PROXIES for kind in KINDS]
+# "forward" where clients are told of the proxy and ask it for the whole address.
+WAYS = [(proxy, kind, "") for proxy in PROXIES.values() for kind in KINDS]
+WAYS += [(Squid, kind, "forward") for kind in KINDS]
 # Who writes another host into the request than the one that was asked.
 RENAMES_HOST = {("nginx", "default"), ("Apache httpd", "default")}
 # Who opens a connection to the server for each request.
@@ -27,11 +29,12 @@ HEARS_WHEN_IT_WRITES = {"HAProxy", "Apache httpd"}
 class Way:
     """A proxy in front of a server under test, and what a client behind it does."""
 
-    def __init__(self, api, proxy, target=""):
-        self.api, self.port = api, proxy.port
-        self.target = target
+    def __init__(self, api, proxy, is_forward):
+        self.api, self.proxy = api, proxy
+        self.port = proxy.proxy_port if is_forward else proxy.port
+        self.origin = f"http://{proxy.server}" if is_forward else proxy.url
+        self.target = self.origin if is_forward else ""
         self.name = (proxy.name, proxy.kind)
-        self.origin = proxy.url
 
     def path(self, path):
         return f"{self.target}/api/sessions/{path}"
@@ -48,14 +51,14 @@ class Way:
         return SseStream(self.port, self.path(f"s/events{query}"), self.api.headers("alice"))
 
 
-@pytest.fixture(params=WAYS, ids=lambda way: f"{way[0].__name__}-{way[1]}")
+@pytest.fixture(params=WAYS, ids=lambda way: "-".join((way[0].__name__, *way[1:])).strip("-"))
 def way(request, api, tmp_path):
     """A server with the session ``s``, and a proxy in front of it."""
-    kind_of_proxy, kind = request.param
-    if kind_of_proxy.program is None:
-        pytest.skip(kind_of_proxy.missing())
-    with kind_of_proxy(api.port, tmp_path / "proxy", kind) as proxy:
-        yield Way(api, proxy)
+    which, kind, direction = request.param
+    if which.program is None:
+        pytest.skip(which.missing())
+    with which(api.port, tmp_path / "proxy", kind) as proxy:
+        yield Way(api, proxy, bool(direction))
 
 
 async def test_a_stream_is_verified_and_brings_each_event_at_once_and_once(way):
@@ -173,3 +176,14 @@ async def test_a_page_that_writes_by_cookie_is_known_by_its_host(way):
     assert answer.status == (403 if way.name in RENAMES_HOST else 201), answer.body
     secure = await way.ask("POST", "s/events", body, cookie | {"Sec-Fetch-Site": "same-origin"}, who=None)
     assert secure.status == 201
+
+
+@pytest.mark.skipif(Squid.program is None, reason=Squid.missing())
+@pytest.mark.parametrize("kind", KINDS)
+async def test_squid_tunnels_to_443_and_to_no_other_port(api, kind):
+    """As it comes, and as recommended: an application on another port is out of reach for browsers behind it."""
+    with Squid(api.port, kind=kind) as proxy:
+        async with Connection(proxy.proxy_port) as connection:
+            connection.send("CONNECT", f"127.0.0.1:{api.port}")
+            status, _ = await connection.read_head()
+    assert status == 403

@@ -160,4 +160,10 @@ hosts_file {directory}/hosts
         return [str(self.program), "-N", "-n", name, "-f", str(self.directory / self.file)]
 
 
-PROXIES: tuple[type[RealProxy], ...] = (Squid, Nginx, HAProxy, Httpd, Caddy)
+PROXIES: dict[str, type[RealProxy]] = {
+    "squid": Squid,
+    "nginx": Nginx,
+    "haproxy": HAProxy,
+    "httpd": Httpd,
+    "caddy": Caddy,
+}
