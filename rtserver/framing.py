@@ -22,6 +22,8 @@ MAX_FIELDS = 100
 # So many lines of heads are remembered, of at most so many bytes each: a token has 200 to 1,000.
 MAX_LINES = 2048
 MAX_LINE_BYTES = 1024
+# Heads up to this size are kept while their connection may repeat them: one of a browser with a token and cookies.
+MAX_KEPT_BYTES = 4 << 10
 # A chunk's size line, its extensions included; sixteen digits are more than any limit.
 MAX_CHUNK_LINE_BYTES = 256
 MAX_TRAILER_BYTES = 8 << 10
@@ -71,7 +73,10 @@ class Fields:
 
 
 class Head(NamedTuple):
-    """The head of one request.  ``length`` is that of its body in bytes, None when it comes in chunks."""
+    """The head of one request.  ``length`` is that of its body in bytes, None when it comes in chunks.
+
+    ``raw`` is the head as it came, or empty for one that is not worth remembering.
+    """
 
     method: str
     target: str
@@ -80,6 +85,12 @@ class Head(NamedTuple):
     length: int | None
     keeps_alive: bool
     expects_continue: bool
+    raw: bytes
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is all of the request, and the answer to its bytes is the same whenever they come."""
+        return self.length == 0 and self.version == "HTTP/1.1" and bool(self.raw)
 
 
 def find_head(buffer: bytes) -> int:
@@ -141,6 +152,7 @@ def parse_head(head: bytes) -> Head:
         _body_length(values, is_old),
         "keep-alive" in connection if is_old else "close" not in connection,
         not is_old and "expect" in values and ",".join(values["expect"]).lower() == "100-continue",
+        head if len(head) <= MAX_KEPT_BYTES else b"",
     )
 
 
@@ -220,11 +232,12 @@ def _body_length(values: dict[str, list[str]], is_old: bool) -> int | None:
 
 def encode_head(status: int, reason: str, fields: Mapping[str, str]) -> bytes:
     """Return the head of an answer.  Raises `ValueError` for a line break in a field."""
-    lines = [_encode_line(f"HTTP/1.1 {status}", " ", reason)]
-    for name, value in fields.items():
-        lines.append(_encode_line(name, ": ", value))
-    lines.append(b"\r\n")
-    return b"".join(lines)
+    return b"%b%b\r\n" % (_encode_line(f"HTTP/1.1 {status}", " ", reason), encode_fields(fields))
+
+
+def encode_fields(fields: Mapping[str, str]) -> bytes:
+    """Return lines of the head of an answer.  Raises `ValueError` for a line break in one."""
+    return b"".join([_encode_line(name, ": ", value) for name, value in fields.items()])
 
 
 # Answers say the same few lines over and over.

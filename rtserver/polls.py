@@ -23,6 +23,9 @@ from rtserver.session import Session
 # AI progress changes many times a second and each change would end a poll; this often is enough for people.
 PROGRESS_SECONDS = 2.0
 
+# What a session is like to a short poll that finds nothing at its end; see `Polls.quiet`.
+Quiet = tuple[int, int, int, int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -104,6 +107,20 @@ class Polls:
                     if self._loop.time() >= deadline:
                         return self._answer(session, cursor)
                     await self._wait(poll, min(deadline, expires_at))
+
+    def quiet(self, session: Session) -> Quiet | None:
+        """Return what stays the same for as long as there is nothing to say to a short poll from the session's end.
+
+        None where that is not sure: passing states end by themselves, and the end of a closed session is said.
+        """
+        if session.passing or session.status is Status.CLOSED:
+            return None
+        return session.number, session.epoch, session.live_index, session.last_sequence, session.trimmed_sequence
+
+    def answer_quiet(self, session: Session) -> int:
+        """Answer such a poll that comes again: return its ``poll_interval_seconds``."""
+        self._counters.opened["short-poll"] += 1
+        return self._pace.poll_interval(session)
 
     def announce(self, session: Session, *, has_events: bool, has_progress: bool) -> None:
         """Wake the session's polls for what was just shown."""

@@ -87,8 +87,8 @@ class Connection(asyncio.Protocol):
     """One client's connection, and the `HTTPConnection` of its current request."""
 
     __slots__ = (
-        "context", "deadline", "state", "_buffer", "_chunks", "_delegate", "_head", "_is_advancing", "_is_last",
-        "_is_unread", "_left", "_max_body", "_on_close", "_received", "_server", "_transport",
+        "context", "deadline", "state", "_again", "_buffer", "_chunks", "_delegate", "_head", "_is_advancing",
+        "_is_last", "_is_unread", "_left", "_max_body", "_on_close", "_received", "_server", "_transport",
     )  # fmt: skip
 
     def __init__(self, server: Wire) -> None:
@@ -96,12 +96,12 @@ class Connection(asyncio.Protocol):
         self.deadline = math.inf
         self._server = server
         self._buffer = b""
+        self._again: tuple[bytes, Callable[[], bytes | None]] | None = None  # the last head, and what answers it
         self._delegate: HTTPMessageDelegate | None = None
         self._on_close: Callable[[], None] | None = None
         self._head: Head | None = None
         self._chunks: Chunks | None = None
-        self._left = 0
-        self._received = 0
+        self._left = self._received = 0
         self._max_body = math.inf
         self._is_advancing = False
         self._is_last = False  # whether the connection ends with the current answer
@@ -126,6 +126,8 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
             return
         if not self._buffer:
+            if self._again is not None and data == self._again[0] and self._repeat(self._again[1]):
+                return
             # Empty lines are no beginning: else one now and then would keep a connection open for ever.
             if self.state is State.HEAD and (data[0] not in b"\r\n" or data.strip(b"\r\n")):
                 self._expect(self._server.timeouts.head)
@@ -181,9 +183,7 @@ class Connection(asyncio.Protocol):
     def _step(self) -> bool:
         if self.state is State.HEAD:
             return bool(self._buffer) and self._read_head()
-        if self.state is State.BODY:
-            return self._read_body()
-        return False
+        return self.state is State.BODY and self._read_body()
 
     def _read_head(self) -> bool:
         if self._buffer[0] in b"\r\n":
@@ -195,7 +195,7 @@ class Connection(asyncio.Protocol):
         if not end:
             return False
         head = self._head = parse_head(self._buffer[:end])
-        self._buffer = self._buffer[end:]
+        self._buffer, self._again = self._buffer[end:], None
         self._is_last = self._server.is_closing or not head.keeps_alive
         self._received, self._max_body = 0, math.inf
         self._chunks, self._left = (Chunks(), 0) if head.length is None else (None, head.length)
@@ -208,6 +208,15 @@ class Connection(asyncio.Protocol):
             return self._begin_body()
         asyncio.ensure_future(prepared).add_done_callback(self._prepared)
         return False
+
+    def _repeat(self, again: Callable[[], bytes | None]) -> bool:
+        """Answer the head that was answered last, if it is the same answer."""
+        is_ready = self.state is State.HEAD and not self._is_unread and not self._server.is_closing
+        answer = again() if is_ready else None
+        if answer is not None:
+            self._expect(self._server.timeouts.idle)
+            self._transport.write(answer)
+        return answer is not None
 
     def _prepared(self, future: asyncio.Future[None]) -> None:
         self._begin_body()
@@ -272,8 +281,7 @@ class Connection(asyncio.Protocol):
             return
         assert isinstance(start_line, ResponseStartLine) and self._head is not None
         fields = cast(dict[str, str], headers)
-        is_over = self._server.is_closing or fields.get("Connection") == "close" or not self._is_read
-        self._is_last = self._is_last or is_over
+        self._is_last |= self._server.is_closing or fields.get("Connection") == "close" or not self._is_read
         if self._is_last:
             fields["Connection"] = "close"
         elif self._head.version == "HTTP/1.0":
@@ -302,6 +310,11 @@ class Connection(asyncio.Protocol):
         """Whether all of the request has been read: else nobody knows where the next one begins."""
         return self.state is State.ANSWERING or (self._chunks is None and not self._left)
 
+    def answer_again(self, again: Callable[[], bytes | None]) -> None:
+        """Have the current head, if the next one is the same, answered with what ``again`` returns, unless None."""
+        if self._head and not self._is_last and self._head.is_plain:
+            self._again = self._head.raw, again
+
     def set_close_callback(self, callback: Callable[[], None] | None) -> None:
         self._on_close = callback
 
@@ -313,7 +326,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport if self.state is not State.GONE and not self._transport.is_closing() else None
         self._server.connections.pop(self, None)
         self.state = State.GONE
-        self._delegate = self._on_close = self._head = None
+        self._delegate = self._on_close = self._head = self._again = None
         if transport is not None:
             # Of a transport that is not read nobody hears that the client has gone.
             transport.resume_reading()

@@ -33,7 +33,7 @@ LEVELS = (
     "maintenance",
     "core",
     "handlers handlers.api handlers.body handlers.cors handlers.exchange handlers.negotiation",
-    "handlers.credentials handlers.problem handlers.query",
+    "handlers.credentials handlers.problem handlers.query handlers.unchanged",
     "handlers.answer handlers.asked",
     "handlers.base",
     "handlers.flow",

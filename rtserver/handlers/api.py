@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -22,6 +23,8 @@ from rtserver.config import Config
 from rtserver.hub import Hub
 from rtserver.limits import Limiter
 from rtserver.tickets import Tickets
+
+access_log = logging.getLogger("rtserver.access")
 
 # Paths are few and asked for again: so many are remembered, up to so long (P4).
 MAX_KNOWN_PATHS = 10_000
@@ -65,6 +68,24 @@ class Api(HTTPServerConnectionDelegate):
         """Return a new handler for a request to ``path``."""
         make, path_args = self._known.get(path) or self._find(path)
         return make(self, connection, path_args)
+
+    def note_answer(
+        self,
+        named: Callable[[], tuple[str, str, str]],
+        status: int,
+        seconds: float,
+        received_bytes: int,
+        sent_bytes: int,
+    ) -> None:
+        """Count an answer, and log it where that is wanted; ``named`` gives method, path and who asked."""
+        counters = self.hub.counters
+        counters.answered[status] += 1
+        counters.request_seconds.observe(seconds)
+        counters.request_bytes += received_bytes
+        counters.answer_bytes += sent_bytes
+        if access_log.isEnabledFor(logging.INFO):
+            method, path, address = named()
+            access_log.info("%s %s %s %.1fms %s", method, path, status, seconds * 1000, address)
 
     def _find(self, path: str) -> tuple[Handler, tuple[str, ...]]:
         """Return what makes the handler, and the variable parts of the path, decoded."""

@@ -32,7 +32,6 @@ from rtserver.limits import Limiter
 from rtserver.session import Session
 
 log = logging.getLogger(__name__)
-access_log = logging.getLogger("rtserver.access")
 
 
 class BaseHandler(AnsweringHandler):
@@ -41,6 +40,7 @@ class BaseHandler(AnsweringHandler):
     # Methods for the roles service and admin alone.
     service_methods: frozenset[str] = frozenset()
     principal: Principal
+    token: str | None = None  # by which the principal is known; a ticket is none, it has been used up
 
     def begin(self) -> None:
         self._query: Query | None = None
@@ -90,20 +90,21 @@ class BaseHandler(AnsweringHandler):
         authorization = self.request.headers.get("Authorization")
         if authorization is None or not authorization.startswith("Bearer "):
             return None
-        return self.api.auth.known(authorization[7:], time.time())
+        self.token = authorization[7:]
+        return self.api.auth.known(self.token, time.time())
 
     async def authenticate(self) -> Principal:
         """Return who asks (DESIGN 4.1).  Raises `Unauthorized` and its kin."""
         verify = self.api.auth.verify
-        token = credentials.bearer_token(self.request)
-        if token is not None:
-            return await verify(token)
+        self.token = credentials.bearer_token(self.request)
+        if self.token is not None:
+            return await verify(self.token)
         if "ticket" in self.query:
             return self.redeem_ticket()
-        token = credentials.cookie_token(self.request)
-        if token is not None:
+        self.token = credentials.cookie_token(self.request)
+        if self.token is not None:
             self._is_by_cookie = True
-            return await verify(token)
+            return await verify(self.token)
         raise Unauthorized("send a token: Authorization: Bearer <token>")
 
     def redeem_ticket(self) -> Principal:
@@ -189,19 +190,12 @@ class BaseHandler(AnsweringHandler):
         self.send(problem.problem_body(refusal, self.config.base_path, self.request.path))
 
     def on_finish(self) -> None:
-        counters = self.api.hub.counters
-        counters.answered[self._status] += 1
         seconds = time.monotonic() - self.request.begun_at
-        counters.request_seconds.observe(seconds)
-        counters.request_bytes += self._body.received
-        counters.answer_bytes += self.answered_bytes
-        if access_log.isEnabledFor(logging.INFO):
-            # The path without the query: that may hold a ticket.
-            access_log.info(
-                "%s %s %s %.1fms %s",
-                *(self.request.method, self.request.path, self.get_status()),
-                *(seconds * 1000, self.client_address),
-            )
+        self.api.note_answer(self.named, self._status, seconds, self._body.received, self.answered_bytes)
+
+    def named(self) -> tuple[str, str, str]:
+        """Return what the log says of a request; the path without the query, that may hold a ticket."""
+        return self.request.method, self.request.path, self.client_address
 
 
 class SessionHandler(BaseHandler):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 
 from rtserver.conditional import Validators, make_etag, validate
-from rtserver.cursor import Since, decode_id
+from rtserver.cursor import Cursor, Since, decode_id
 from rtserver.errors import ReaderGone
 from rtserver.handlers.asked import Asked, read_asked
 from rtserver.handlers.base import SessionHandler
+from rtserver.handlers.unchanged import Asker, Unchanged
 from rtserver.polls import Answer
 from rtserver.readers import Poll
 from rtserver.updates import long_poll_body, short_poll_body
+from rtserver.wire import Connection
 
 # To whom a round trip costs more than this, one answer with a burst is worth a quarter of a second.
 FAR_AWAY_MS = 500
@@ -85,11 +87,27 @@ class Updates(SessionHandler):
 
     def _answer_short(self, answer: Answer) -> None:
         self.set_header("Cache-Control", "no-cache, private")
+        validators = self._validators(answer)
         # A gap is said to everybody who is in it, however often.
-        if answer.reset is None and self.is_fresh(self._validators(answer)):
+        if answer.reset is None and self.is_fresh(validators):
+            self._remember(answer, validators.etag)
             return
         critical_types = frozenset(self.config.critical_types)
         self.answer_json(short_poll_body(answer, is_compact=self.asked.is_compact, critical_types=critical_types))
+
+    def _remember(self, answer: Answer, etag: str) -> None:
+        """Have the same request answered without being read again, if it found nothing at the session's end."""
+        session = self.hub.session_at_hand(self.principal, self.session_id)
+        start, tags = self.asked.start, self.request.headers.get_list("If-None-Match")
+        # A date may decide otherwise when the clock steps back, a tag does not.
+        if session is None or not answer.is_empty or not isinstance(start, Cursor) or not tags:
+            return
+        quiet = self.hub.polls.quiet(session)
+        if quiet is None or start.sequence != session.last_sequence or self.token is None:
+            return
+        if isinstance(self._connection, Connection):
+            asker = Asker(self.principal, self.token, self.session_id)
+            self._connection.answer_again(Unchanged(self.api, self.named(), asker, quiet, etag, self._headers))
 
     def _validators(self, answer: Answer) -> Validators:
         etag = make_etag(

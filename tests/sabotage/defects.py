@@ -283,8 +283,8 @@ DEFECTS = (
         "P6",
         "log the query with its ticket",
         "handlers/base.py",
-        "*(self.request.method, self.request.path, self.get_status()),",
-        '*(self.request.method, f"{self.request.path}?{self.request.query}", self.get_status()),',
+        "return self.request.method, self.request.path, self.client_address",
+        'return self.request.method, f"{self.request.path}?{self.request.query}", self.client_address',
         "test_contract_sign_in.py::test_no_ticket_or_token_is_ever_logged_or_repeated",
     ),
     Defect(
