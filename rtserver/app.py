@@ -34,7 +34,7 @@ from rtserver.handlers.base import BaseHandler, UnknownRoute
 from rtserver.handlers.description import Description
 from rtserver.handlers.files import ClientFile
 from rtserver.handlers.history import Messages, OneEvent
-from rtserver.handlers.network import Network
+from rtserver.handlers.network import ClientReports, Network
 from rtserver.handlers.operation import Alive, Health
 from rtserver.handlers.pages import Problem, Problems
 from rtserver.handlers.probes import HoldProbe, PayloadProbe, StreamProbe
@@ -103,6 +103,7 @@ def routes(base_path: str) -> list[tuple[str, type[BaseHandler]]]:
         (f"{base_path}/api/auth/cookie", Cookie),
         (f"{base_path}/api/auth/logout", Logout),
         (f"{base_path}/api/diagnostics/network", Network),
+        (f"{base_path}/api/diagnostics/reports", ClientReports),
         (f"{base_path}/api/diagnostics/stream", StreamProbe),
         (f"{base_path}/api/diagnostics/hold", HoldProbe),
         (f"{base_path}/api/diagnostics/payload", PayloadProbe),

@@ -24,6 +24,7 @@ from rtserver.probes import Probes
 from rtserver.queries import Queries
 from rtserver.reader import Reader
 from rtserver.registry import Registry
+from rtserver.reports import Reports
 from rtserver.store import Store
 from rtserver.streams import Streams, StreamSettings
 from rtserver.worker import Worker
@@ -87,6 +88,7 @@ class Core:
             streams=Streams(reader, blocks, _stream_settings(config, max_streams), watch, rng, counters),
             polls=Polls(reader, config.max_waiting_polls, watch, pace, counters),
             probes=Probes(config.max_probes, config.max_probes_per_participant),
+            reports=Reports(config.max_reported_networks),
             query_worker=query_worker,
             queries=queries,
             last_number=await query_worker.call(queries.last_number),

@@ -65,6 +65,8 @@ class Counters:
         self.delivery_seconds = Histogram(SECONDS)
         self.commit_seconds = Histogram(SECONDS)
         self.batch_sizes = Histogram(SIZES)  # changes that went to the disk together
+        self.reports = 0  # of clients on their way here
+        self.fallbacks: Counter[str] = Counter()  # to a lesser tier, by the reason that clients give
         self.events = 0  # made durable
         self.transients = 0  # shown
         self.repeats = 0  # publishes answered as the first time

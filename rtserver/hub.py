@@ -49,6 +49,7 @@ from rtserver.reader import Gap, Location, Reader
 from rtserver.readers import Poll
 from rtserver.records import Participant, SessionRecord, Status
 from rtserver.registry import Registry
+from rtserver.reports import Reports
 from rtserver.session import Session
 from rtserver.sse import Ending
 from rtserver.streams import Streams
@@ -89,6 +90,7 @@ class Hub:
         streams: Streams,
         polls: Polls,
         probes: Probes,
+        reports: Reports,
         query_worker: Worker,
         queries: Queries,
         last_number: int,
@@ -103,6 +105,7 @@ class Hub:
         self.streams = streams
         self.polls = polls
         self.probes = probes
+        self.reports = reports
         self.writer = writer(self._show)
         self.clock = clock
         self.counters = counters

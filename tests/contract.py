@@ -39,6 +39,7 @@ METHODS = {
     "/auth/cookie": {"POST", "DELETE"},
     "/auth/logout": {"POST"},
     "/diagnostics/network": {"GET", "HEAD"},
+    "/diagnostics/reports": {"POST"},
     "/diagnostics/stream": {"GET", "HEAD"},
     "/diagnostics/hold": {"GET", "HEAD"},
     "/diagnostics/payload": {"GET", "HEAD"},

@@ -41,6 +41,7 @@ TABLE = [
     ("DELETE", "/auth/cookie", None, (204, 204, 204, 204)),
     ("POST", "/auth/logout", None, (204, 204, 204, 204)),
     ("GET", "/diagnostics/network", None, (200, 200, 200, 200)),
+    ("POST", "/diagnostics/reports", {"tier": "sse", "reason": "verified"}, (204, 204, 204, 204)),
     ("GET", "/diagnostics/stream", None, (200, 200, 200, 200)),
     ("GET", "/diagnostics/hold", None, (200, 200, 200, 200)),
     ("GET", "/diagnostics/payload", None, (200, 200, 200, 200)),

@@ -281,3 +281,34 @@ async def test_what_is_forwarded_is_believed_of_trusted_proxies_alone(start_serv
         headers = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7"}
         assert (await api.get("/diagnostics/network", headers=headers)).json["address"] == address
         await start_server.stop(api)
+
+
+# What clients say
+
+
+async def test_a_report_is_counted_and_shown_to_others_of_the_network_in_sum(api):
+    report = {"tier": "short-poll", "previousTier": "long-poll", "reason": "page", "clientId": "c1", "rttMs": 30}
+    answer = await api.post("/diagnostics/reports", report, who="alice")
+    assert (answer.status, answer.body) == (204, b"")
+    counters = api.hub.counters
+    assert (counters.reports, counters.fallbacks) == (1, {"page": 1})
+    seen = (await api.get("/diagnostics/network", who="bob")).json
+    assert seen["reports"] == {"reports": 1, "tiers": {"short-poll": 1}, "fallbacks": {"page": 1}, "slowestRttMs": 30}
+    assert seen["connectionMethod"] is None
+    assert (await api.get("/diagnostics/network", who="alice")).json["connectionMethod"] == "short-poll"
+
+
+async def test_a_report_that_cannot_be_read_counts_nothing(api):
+    for body in (b"{", b"[]", {"tier": "sse"}, {"tier": "sse", "reason": "x", "rttMs": -1}):
+        assert_problem(await api.post("/diagnostics/reports", body, who="alice"), 400)
+    assert (api.hub.counters.reports, len(api.hub.reports)) == (0, 0)
+
+
+@pytest.mark.parametrize("networks", [2, 3, 4])
+async def test_of_so_many_networks_reports_are_kept(start_server, networks):
+    """P4."""
+    api = await start_server(max_reported_networks=3, trusted_proxies=["127.0.0.1"])
+    for number in range(networks):
+        headers = {"X-Forwarded-For": f"192.0.{number}.7"}
+        await api.post("/diagnostics/reports", {"tier": "sse", "reason": "verified"}, headers=headers)
+    assert len(api.hub.reports) == min(networks, 3)

@@ -22,7 +22,7 @@ LEVELS = (
     "clock conditional config counters cursor deflate limits schema timers timestamps worker",
     "event",
     "publication readers records ring sse",
-    "auth changes documents queries",
+    "auth changes documents queries reports",
     "sealing session tickets",
     "store",
     "pace registry reader writer",
@@ -67,7 +67,7 @@ LEVEL = {module: level for level, line in enumerate(LEVELS) for module in line.s
 PURE = {
     "addresses", "changes", "conditional", "config", "counters", "cursor", "deflate", "diagnosis", "errors", "event",
     "framing", "interval",
-    "limits", "publication", "records", "ring", "sealing", "sse", "timers", "timestamps",
+    "limits", "publication", "records", "reports", "ring", "sealing", "sse", "timers", "timestamps",
     "client.answer", "client.delays", "client.errors", "client.eventstream", "client.machine", "client.position",
     "client.proxy", "client.status", "client.verdict",
 }  # fmt: skip

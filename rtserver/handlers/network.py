@@ -1,10 +1,11 @@
-"""``GET /api/diagnostics/network``: what the server sees of a client's network (DESIGN 4.9).
+"""``/api/diagnostics/network`` and ``/reports``: what the server sees of a client's network, and is told (DESIGN 4.9).
 
 A header's value is shown only where it is known to be no secret; of all others the name alone.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 
 from rtserver import diagnosis
@@ -14,6 +15,9 @@ from rtserver.event import format_timestamp
 from rtserver.handlers.asked import MAX_ROUND_TRIP_MS
 from rtserver.handlers.base import BaseHandler
 from rtserver.handlers.query import Query
+from rtserver.reports import read_report
+
+log = logging.getLogger(__name__)
 
 # Beyond the year 9999 nothing is a time.
 MAX_CLIENT_TIME_MS = 253_402_300_799_999
@@ -43,7 +47,33 @@ ADDED_NAMES = re.compile(
 ANSWER_HEADERS = ("Cache-Control", "Content-Type", "Date", "Server", "Vary", "X-Content-Type-Options")
 
 
-class Network(BaseHandler):
+class _Told(BaseHandler):
+    @property
+    def person(self) -> str:
+        """Return the name under which this person's tier is remembered; service and admin have one together."""
+        return self.principal.subject if self.principal.is_participant else ""
+
+
+class ClientReports(_Told):
+    """Clients say which tier they are on and why; of that sums are kept."""
+
+    async def post(self) -> None:
+        report = read_report(self.body())
+        network = network_of(self.client_address)
+        self.hub.reports.add(network, self.person, report)
+        counters = self.hub.counters
+        counters.reports += 1
+        if report.is_fallback:
+            counters.fallbacks[report.reason] += 1
+            log.info(
+                "a client in %s fell back from %s to %s: %s (session %s, client %r, %s attempts)",
+                *(network, report.previous_tier, report.tier, report.reason),
+                *(report.session_id, report.client_id, report.attempts),
+            )
+        self.set_status(204)
+
+
+class Network(_Told):
     async def get(self) -> None:
         query = self.query
         nonce = query.text("nonce")
@@ -69,11 +99,13 @@ class Network(BaseHandler):
         )
         causes = [code for code in diagnosis.CAUSES if code in {*causes, *found}]
         host = self.request.host[:256]
+        network = network_of(self.client_address)
         self.answer(
             {
                 "connectionMethod": self._method(),
                 "address": self.client_address,
-                "network": network_of(self.client_address),
+                "network": network,
+                "reports": self.hub.reports.document(network),
                 "protocol": self.request.protocol,
                 "httpVersion": self.request.version,
                 "via": self._line("Via"),
@@ -99,7 +131,10 @@ class Network(BaseHandler):
         subject, is_participant = self.principal.subject, self.principal.is_participant
         if is_participant and self.hub.streams.count_of(subject):
             return "sse"
-        return "long-poll" if self.hub.polls.waits(subject, is_participant=is_participant) else None
+        if self.hub.polls.waits(subject, is_participant=is_participant):
+            return "long-poll"
+        # Between two short polls there is nothing to see; but the client may have said so.
+        return self.hub.reports.tier_of(self.person)
 
     def _line(self, name: str) -> str | None:
         values = self.request.headers.get_list(name)

@@ -67,6 +67,7 @@ def paths() -> dict[str, Any]:
         "/api/auth/cookie": {"post": SIGN_IN, "delete": SIGN_OUT},
         "/api/auth/logout": {"post": LOGOUT},
         "/api/diagnostics/network": {"get": NETWORK},
+        "/api/diagnostics/reports": {"post": REPORT},
         "/api/diagnostics/stream": {"get": STREAM_PROBE},
         "/api/diagnostics/hold": {"get": HOLD_PROBE},
         "/api/diagnostics/payload": {"get": PAYLOAD_PROBE},
@@ -249,6 +250,14 @@ NETWORK = operation(
     {"200": json("what is seen; values of headers that may be secret are null", "Network")},
     refusals(*_COMMON),
     parameters=use("nonce", "sent", "clientTime", "networkRtt", "causes", "catalogue"),
+)
+REPORT = operation(
+    "diagnostics",
+    "report",
+    "Say which tier this client is on and why; of that sums are kept by network",
+    {"204": empty("it is counted")},
+    refusals(*_COMMON, 413, 415),
+    body="Report",
 )
 STREAM_PROBE = operation(
     "diagnostics",

@@ -10,6 +10,7 @@ from rtserver.event import TRANSIENT_SECONDS
 from rtserver.handlers.sessions import KINDS, MAX_DISPLAY_NAME
 from rtserver.publication import MAX_BATCH_EVENTS, MAX_MESSAGE_ID, RESERVED_TYPES
 from rtserver.records import Status
+from rtserver.reports import MAX_ATTEMPTS, MAX_CLIENT_ID, MAX_MILLISECONDS, MAX_USER_AGENT, REASONS
 from rtserver.sse import Ending, ResetReason
 
 Schema = dict[str, Any]
@@ -221,12 +222,43 @@ SCHEMAS: dict[str, Schema] = {
         lastEventId=ref("Id"),
     ),
     "Held": record("heldSeconds", "serverTime", heldSeconds=_INTEGER, serverTime=ref("Moment")),
+    "Report": record(
+        *("tier", "reason"),
+        tier={"enum": list(TIERS)},
+        previousTier={"enum": [*TIERS, None]},
+        reason=string("^[a-z][a-z-]{0,39}$", description=f"{', '.join(REASONS)}; others are counted as other"),
+        clientId=_nullable(string(f"{PRINTABLE}{{1,{MAX_CLIENT_ID}}}$")),
+        sessionId=_nullable(ref("Name")),
+        rttMs=_nullable(_INTEGER | {"maximum": MAX_MILLISECONDS}),
+        lagMs=_nullable(_INTEGER | {"maximum": MAX_MILLISECONDS}),
+        attempts=_nullable(_INTEGER | {"maximum": MAX_ATTEMPTS}),
+        userAgent=_nullable(string(f"{PRINTABLE}{{1,{MAX_USER_AGENT}}}$")),
+    ),
     "Network": record(
-        *("connectionMethod", "address", "network", "protocol", "httpVersion", "via", "forwarded", "headers", "nonce"),
+        *(
+            "connectionMethod",
+            "address",
+            "network",
+            "reports",
+            "protocol",
+            "httpVersion",
+            "via",
+            "forwarded",
+            "headers",
+            "nonce",
+        ),
         *("serverTime", "clockSkewMs", "causes", "verdicts", "ask"),
         connectionMethod=_nullable({"enum": list(TIERS)}),
         address=string(),
         network=string(description="the /24, or /48 of IPv6, that the address is in"),
+        reports=record(
+            *("reports", "tiers", "fallbacks", "slowestRttMs"),
+            reports=_INTEGER,
+            tiers=_OBJECT | {"additionalProperties": _INTEGER},
+            fallbacks=_OBJECT | {"additionalProperties": _INTEGER},
+            slowestRttMs=_nullable(_INTEGER),
+        )
+        | {"description": "what clients in this network said together; fallbacks by reason"},
         protocol={"enum": ["http", "https"]},
         httpVersion=string("^HTTP/1"),
         via=_nullable(string()),
