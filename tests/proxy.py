@@ -39,6 +39,7 @@ class ForwardProxy:
     def __init__(self, user: str | None = None, password: str = "") -> None:
         self.asked: list[Asked] = []
         self.refuses_streams = False  # 403 and a page of HTML
+        self.drops_streams = False  # without an answer
         self.refuses_held = False
         self.refuses_all = False
         self.holds_streams = False  # nothing of a stream before its end
@@ -92,6 +93,8 @@ class ForwardProxy:
             self.refuses_all or (self.refuses_streams and asked.is_stream) or (self.refuses_held and asked.is_held)
         ):
             return self._answer(writer, "403 Forbidden")
+        if self.drops_streams and asked.is_stream:
+            return writer.transport.abort()
         parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
         if self.refuses_all or not parts.netloc:
             return self._answer(writer, "403 Forbidden")

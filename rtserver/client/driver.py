@@ -125,6 +125,8 @@ class Driver:
     def _take_in(self, verdict: Verdict) -> None:
         before = self.machine
         self.machine, actions = before.step(verdict.event)
+        if verdict.event is Event.LASTED:
+            self._promotions.settle()
         if verdict.event in (Event.OK, Event.CONNECTED):
             self._as_of = self._clock.now_us() / 1e6
         if verdict.reason and (actions or self.machine != before):
@@ -279,7 +281,9 @@ class Driver:
     def _adopt_promotion(self) -> None:
         self._runs.stop("promote", "deadline", "resync")
         self._runs.rename("promotion", "tier")
-        self._promotions.settle()
+        if not self.machine.strikes:
+            # One that was of no use before may be again: it is probed less and less often until one has lasted.
+            self._promotions.settle()
         if self.machine.tier is Tier.SSE:
             self._renew_in_time()
 

@@ -16,6 +16,12 @@ from rtserver.client.errors import Misused
 
 # After so many failures on a tier since it was last verified, while plain requests worked, the next one is tried.
 MAX_FAILURES = 10
+# Strikes are for networks that let streams begin well: so many against streams that were of no use, and the next tier
+# is taken.
+MAX_STRIKES = 3
+CUT_EARLY_STRIKES = 1
+# Silence costs more time until it is noticed.
+SILENT_STRIKES = 2
 
 
 class Tier(enum.StrEnum):
@@ -36,6 +42,7 @@ class State(enum.StrEnum):
     DELAYED = "delayed"
     POLLING = "polling"
     CHECKING = "checking"
+    DOUBTING = "doubting"
     RECONNECTING = "reconnecting"
     OFFLINE = "offline"
     BLOCKED = "blocked"
@@ -79,6 +86,8 @@ class Event(enum.StrEnum):
     PROBE_TOGETHER = "probe together"
     DEADLINE = "deadline"
     STREAM_LOST = "stream lost"
+    STREAM_CUT_EARLY = "stream cut early"
+    LASTED = "lasted"
     STREAM_REFUSED = "stream refused"
     SILENT = "silent"
     GOODBYE = "goodbye"
@@ -115,7 +124,9 @@ class Machine:
     """``tier`` is in use or to be tried; ``tiers`` are those that may be used, best first.
 
     ``verified`` says that the tier has proven itself since it was entered, ``failures`` counts its failures since it
-    was last verified, while plain requests worked.
+    was last verified, while plain requests worked.  ``strikes`` are those against streams that had proven themselves
+    and were of no use: cut early, or silent.  They count until a stream has lasted, beyond a change of tiers, so that
+    the next one that disappoints is the last for a while; if plain requests fail as well it was an outage.
     """
 
     state: State = State.NEW
@@ -123,6 +134,7 @@ class Machine:
     tiers: tuple[Tier, ...] = tuple(Tier)
     verified: bool = False
     failures: int = 0
+    strikes: int = 0
 
     def step(self, event: Event) -> tuple[Machine, tuple[Action, ...]]:
         """Return what the machine becomes and wants; what does not matter now changes nothing."""
@@ -136,6 +148,8 @@ class Machine:
             return self._to(end, *actions)
         if state in (State.BOOTSTRAPPING, State.CHECKING):
             return self._bootstrapping(event) if state is State.BOOTSTRAPPING else self._checking(event)
+        if state is State.DOUBTING:
+            return self._doubting(event)
         if state in _STREAMING:
             return self._streaming(event)
         if state in _LONG_POLLING:
@@ -157,6 +171,16 @@ class Machine:
             return self._after_control(event)
         below = self._below()
         return self._start(below) if below else self._to(State.RECONNECTING, Action.WAIT_RETRY)
+
+    def _doubting(self, event: Event) -> tuple[Machine, tuple[Action, ...]]:
+        """The tier worked, and then it was of no use; a plain request says whether that is the tier."""
+        below = self._below()
+        if event is Event.OK and self.strikes >= MAX_STRIKES and below:
+            return replace(self, strikes=MAX_STRIKES - 1)._start(below)
+        if event is Event.OK:
+            return self._to(State.RECONNECTING, Action.WAIT_RETRY)
+        machine, actions = self._after_control(event)
+        return (replace(machine, strikes=0) if actions else self), actions
 
     def _waiting(self, event: Event) -> tuple[Machine, tuple[Action, ...]]:
         if event in _CALLS:
@@ -186,6 +210,10 @@ class Machine:
                 return self._check()
             case Event.STREAM_LOST:
                 return self._fail() if self.verified else self._check()
+            case Event.STREAM_CUT_EARLY:
+                return self._disappoint(CUT_EARLY_STRIKES) if self.state is State.LIVE else self._check()
+            case Event.LASTED if self.state is State.LIVE:
+                return replace(self, strikes=0), ()
             case Event.FAILED if self.state is State.VERIFYING_SSE:
                 return self._fail() if self.verified else self._check()
             case Event.PAGE | Event.BROKEN if self.state is State.VERIFYING_SSE:
@@ -193,7 +221,7 @@ class Machine:
             case Event.BUSY if self.state is State.VERIFYING_SSE:
                 return self._to(State.RECONNECTING, Action.STOP_TIER, Action.WAIT_RETRY)
             case Event.SILENT if self.state is State.LIVE:
-                return self._fail()
+                return self._disappoint(SILENT_STRIKES)
             case Event.STREAM_REFUSED:
                 return self._to(State.CHECKING, Action.STOP_TIER, Action.ASK_WHY)
             case Event.GOODBYE:
@@ -277,6 +305,10 @@ class Machine:
     def _fail(self) -> tuple[Machine, tuple[Action, ...]]:
         failed = replace(self, state=State.RECONNECTING, failures=self.failures + 1)
         return failed, (Action.STOP_TIER, Action.WAIT_RETRY)
+
+    def _disappoint(self, strikes: int) -> tuple[Machine, tuple[Action, ...]]:
+        doubted = replace(self, failures=self.failures + 1, strikes=self.strikes + strikes)
+        return doubted._to(State.DOUBTING, Action.STOP_TIER, Action.ASK_CONTROL)
 
     def _promoting(self) -> tuple[Action, ...]:
         return (Action.PROMOTE_LATER,) if self.better() else ()

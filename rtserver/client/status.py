@@ -19,6 +19,7 @@ PEOPLE = {
     State.DELAYED: "delayed",
     State.POLLING: "polling",
     State.CHECKING: "connecting",
+    State.DOUBTING: "reconnecting",
     State.RECONNECTING: "reconnecting",
     State.OFFLINE: "offline",
     State.BLOCKED: "blocked",

@@ -22,6 +22,9 @@ from rtserver.client.verdict import Verdict, judge_error, judge_stream
 # `connected` and `probe` come two seconds apart; what holds a stream back gives them together.
 PROBE_APART_SECONDS = 0.5
 DEFAULT_HEARTBEAT_SECONDS = 30.0
+# What ends sooner, unannounced, was of little use; what is heard for so long is worth having.
+CUT_EARLY_SECONDS = 20.0
+LASTING_SECONDS = 120.0
 REFUSAL_SECONDS = 5.0
 MAX_REFUSAL_BYTES = 64 << 10
 
@@ -31,6 +34,7 @@ _ENDINGS = {
     "session_closed": Verdict(Event.ENDED, "the session is closed"),
     "session_deleted": Verdict(Event.GONE, "the session was deleted"),
 }
+_GOING_ON = (Event.CONNECTED, Event.PROBE_APART, Event.PROBE_TOGETHER, Event.LASTED)
 _decode = msgspec.json.Decoder().decode
 
 
@@ -45,6 +49,7 @@ class Stream:
         self._clock = clock
         self._retries = retries
         self._connected_at: float | None = None
+        self._has_lasted = False
         self._cursor = inbox.position.cursor  # that the server answers to
 
     @property
@@ -64,14 +69,20 @@ class Stream:
                     async with contextlib.aclosing(self._read(pieces)) as signals:
                         async for signal in signals:
                             yield signal
-                            if signal.event not in (Event.CONNECTED, Event.PROBE_APART, Event.PROBE_TOGETHER):
+                            if signal.event not in _GOING_ON:
                                 return
                 except Unreachable as error:
-                    yield Verdict(Event.STREAM_LOST, str(error))
+                    yield Verdict(self._lost(), str(error))
                 else:
-                    yield Verdict(Event.STREAM_LOST, "the stream ended without a word")
+                    yield Verdict(self._lost(), "the stream ended without a word")
         except ClientError as error:
             yield judge_error(error)
+
+    def _lost(self) -> Event:
+        """Return what an end that nobody announced is."""
+        age_seconds = None if self._connected_at is None else self._clock.now() - self._connected_at
+        is_early = age_seconds is not None and age_seconds < CUT_EARLY_SECONDS
+        return Event.STREAM_CUT_EARLY if is_early else Event.STREAM_LOST
 
     async def _refusal(self, status: int, headers: dict[str, str], pieces: AsyncIterator[bytes]) -> Verdict | None:
         verdict = judge_stream(Answer(status, headers))
@@ -114,6 +125,10 @@ class Stream:
             await self._inbox.take(events)
             # Taking in may have had to wait for room.
             self.heard_at = self._clock.now()
+            if not self._has_lasted and self._connected_at is not None:
+                self._has_lasted = self.heard_at - self._connected_at >= LASTING_SECONDS
+                if self._has_lasted:
+                    yield Verdict(Event.LASTED)
 
     async def _control(self, type: str, fields: dict[str, object]) -> Verdict | None:
         match type:

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { MAX_FAILURES, begin, step } from "../../rtserver/web/client/machine.js";
+import { MAX_FAILURES, MAX_STRIKES, begin, step } from "../../rtserver/web/client/machine.js";
+import { CUT_EARLY_MS, LASTING_MS } from "../../rtserver/web/client/stream.js";
 
 const table = JSON.parse(readFileSync(new URL("transitions.json", import.meta.url)));
 const docstring = readFileSync(new URL("../../rtserver/web/client/machine.js", import.meta.url), "utf8").split("*/")[0];
@@ -37,10 +38,10 @@ function documented() {
 }
 
 for (const row of rows()) {
-  const name = `${row.state}, ${row.tier}${row.verified ? ", verified" : ""}, ${row.failures} failures: ${row.event}`;
+  const name = `${row.state}, ${row.tier}${row.verified ? ", verified" : ""}, ${row.failures} failures, ${row.strikes} strikes: ${row.event}`;
   test(`${name} -> ${row.next ?? row.state} [${row.actions.join(", ")}]`, () => {
-    const { state, tier, tiers, verified, failures } = row;
-    const before = Object.freeze({ state, tier, tiers, verified, failures });
+    const { state, tier, tiers, verified, failures, strikes } = row;
+    const before = Object.freeze({ state, tier, tiers, verified, failures, strikes });
 
     const { machine, actions } = step(before, row.event);
 
@@ -51,6 +52,7 @@ for (const row of rows()) {
       tiers,
       verified: row.next_verified ?? (nextTier === tier ? verified : false),
       failures: row.next_failures ?? (nextTier === tier ? failures : 0),
+      strikes: row.next_strikes ?? strikes,
     });
     assert.deepEqual(actions, row.actions);
   });
@@ -72,7 +74,12 @@ test("the docstring's table is the shared one", () => {
   assert.deepEqual([...documented()].sort(), [...shared].sort());
 });
 
-test("a tier may fail as often as the table says", () => assert.equal(MAX_FAILURES, table.limits.failures));
+test("a tier may fail, and disappoint, as often as the table says", () => {
+  assert.equal(MAX_FAILURES, table.limits.failures);
+  assert.equal(MAX_STRIKES, table.limits.strikes);
+  assert.equal(CUT_EARLY_MS, table.limits.cut_early_seconds * 1000);
+  assert.equal(LASTING_MS, table.limits.lasting_seconds * 1000);
+});
 
 test("it begins with the tier that is remembered, if it may use it", () => {
   assert.equal(begin(undefined, "long-poll").tier, "long-poll");

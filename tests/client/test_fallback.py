@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from rtserver.client.machine import Tier
+from rtserver.client.stream import CUT_EARLY_SECONDS
 from tests.conftest import until
 from tests.proxy import ForwardProxy
 
@@ -115,6 +116,8 @@ async def test_a_stream_that_is_cut_is_resumed_where_it_was(api, behind):
         await alice.until("live")
         for n in range(4):
             await passes_on(api, alice, f"before {n}")
+            await until(lambda: alice.driver.machine.failures == 0)
+            alice.clock.jump(CUT_EARLY_SECONDS)
             proxy.cut(only_streams=True)
             await alice.until("reconnecting")
             await api.publish(f"while {n}")
@@ -128,17 +131,51 @@ async def test_a_stream_that_is_cut_is_resumed_where_it_was(api, behind):
 async def test_a_tier_that_fails_ten_times_in_a_row_is_given_up(api, behind):
     async with ForwardProxy() as proxy, behind(proxy) as alice:
         await alice.until("live")
-        for _ in range(10):
-            # Before its probe, so that it does not count as verified again.
-            await until(lambda: alice.state in ("live", "verifying sse"))
-            await until(lambda: any(asked.is_stream for asked in proxy._open.values() if asked))
-            proxy.cut(only_streams=True)
-            await alice.until("reconnecting")
+        alice.clock.jump(CUT_EARLY_SECONDS)
+        proxy.drops_streams = True
+        proxy.cut(only_streams=True)
+        for failures in range(1, 11):
+            await until(lambda failures=failures: alice.driver.machine.failures == failures)
             alice.clock.jump(await alice.waits() + 0.1)
-            await until(lambda: alice.state != "reconnecting")
         await alice.until("delayed")
 
     assert len(proxy.streams) == 11 - 1
+
+
+async def test_streams_that_are_cut_early_again_and_again_are_given_up_for_a_while(api, behind):
+    async with ForwardProxy() as proxy, behind(proxy) as alice:
+        for cut in range(3):
+            await alice.until("live")
+            await until(lambda: alice.driver.machine.failures == 0)
+            proxy.cut(only_streams=True)
+            if cut < 2:
+                await alice.until("reconnecting")
+                alice.clock.jump(await alice.waits())
+        await alice.until("delayed")
+        alice.client.refresh()
+        await alice.until("live")
+        proxy.cut(only_streams=True)
+        await alice.until("delayed")
+        await until(lambda: max(alice.clock.left()) > 200)
+        alice.client.refresh()
+        await alice.until("live")
+        for n in range(3):
+            alice.clock.jump(40)
+            await passes_on(api, alice, f"after {n}")
+        await until(lambda: alice.driver.machine.strikes == 0)
+
+
+async def test_an_outage_is_no_strike_against_streams(api, behind):
+    async with ForwardProxy() as proxy, behind(proxy) as alice:
+        for _ in range(4):
+            await alice.until("live")
+            await until(lambda: alice.driver.machine.failures == 0)
+            proxy.refuses_all = True
+            proxy.cut()
+            await alice.until("blocked")
+            proxy.refuses_all = False
+            alice.clock.jump(await alice.waits())
+        await alice.until("live")
 
 
 async def test_a_stream_that_falls_silent_is_opened_anew(api, follow):
@@ -234,9 +271,12 @@ async def test_who_found_a_better_tier_and_lost_it_probes_it_after_a_minute_agai
 async def test_nothing_is_lost_or_seen_twice_while_the_tier_changes_up_and_down(api, behind):
     """P2."""
     async with ForwardProxy() as proxy, behind(proxy) as alice:
+        await until(lambda: alice.client.snapshot)
         publishing = asyncio.create_task(publish_on(api, 300))
         for _ in range(2):
             await alice.until("live")
+            await until(lambda: alice.driver.machine.failures == 0)
+            alice.clock.jump(CUT_EARLY_SECONDS)
             proxy.refuses_streams = True
             proxy.cut(only_streams=True)
             alice.clock.jump(await alice.waits())

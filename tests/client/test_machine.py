@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from rtserver.client.errors import Misused
-from rtserver.client.machine import MAX_FAILURES, Action, Event, Machine, State, Tier, start_with
+from rtserver.client.machine import MAX_FAILURES, MAX_STRIKES, Action, Event, Machine, State, Tier, start_with
+from rtserver.client.stream import CUT_EARLY_SECONDS, LASTING_SECONDS
 
 TABLE = json.loads((Path(__file__).parent / "transitions.json").read_text())
 
@@ -26,7 +27,7 @@ def walks():
 
 def machine(row):
     tiers = tuple(Tier(tier) for tier in row["tiers"])
-    return Machine(State(row["state"]), Tier(row["tier"]), tiers, row["verified"], row["failures"])
+    return Machine(State(row["state"]), Tier(row["tier"]), tiers, row["verified"], row["failures"], row["strikes"])
 
 
 @pytest.mark.parametrize("row", list(walks()))
@@ -42,6 +43,7 @@ def test_the_machine_does_what_the_table_says(row):
         "tiers": row["tiers"],
         "verified": row.get("next_verified", False if changes_tier else row["verified"]),
         "failures": row.get("next_failures", 0 if changes_tier else row["failures"]),
+        "strikes": row.get("next_strikes", row["strikes"]),
     }
     assert after == machine(expected)
     assert [str(action) for action in actions] == row["actions"]
@@ -64,6 +66,9 @@ def test_the_table_and_the_machine_speak_of_the_same_things():
     assert set(TABLE["actions"]) == set(Action)
     assert set(TABLE["people"]) == set(State)
     assert TABLE["limits"]["failures"] == MAX_FAILURES
+    assert TABLE["limits"]["strikes"] == MAX_STRIKES
+    assert TABLE["limits"]["cut_early_seconds"] == CUT_EARLY_SECONDS
+    assert TABLE["limits"]["lasting_seconds"] == LASTING_SECONDS
     assert TABLE["defaults"]["tiers"] == list(Tier)
 
 

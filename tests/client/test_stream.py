@@ -72,7 +72,14 @@ async def read(*pieces, head=HEAD, position=None):
     ],
 )
 async def test_a_stream_proves_itself_by_two_events_that_come_apart(pieces, events):
-    assert (await read(*pieces))[0] == [*events, "stream lost"]
+    assert (await read(*pieces, 20.0))[0] == [*events, "stream lost"]
+
+
+async def test_a_stream_that_ends_soon_was_cut_early_and_one_that_is_heard_for_long_has_lasted():
+    assert (await read(CONNECTED, 2.0, PROBE, 17.9))[0] == ["connected", "probe apart", "stream cut early"]
+    assert (await read(CONNECTED, 119.9, message(2), 50.0))[0] == ["connected", "stream lost"]
+    lasting = await read(CONNECTED, 120.0, message(2), 1.0, message(3))
+    assert lasting[0] == ["connected", "lasted", "stream lost"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +134,7 @@ async def test_the_heartbeat_is_as_often_as_the_stream_says():
 
 @pytest.mark.parametrize(
     ("pieces", "event"),
-    [((Unreachable("cut"),), "stream lost"), ((b"event: message_added\ndata: <html>\n\n",), "page"),
+    [((20.0, Unreachable("cut")), "stream lost"), ((b"event: message_added\ndata: <html>\n\n",), "page"),
      ((b"event: message_added\ndata: [1]\n\n",), "page")],
 )  # fmt: skip
 async def test_what_goes_wrong_is_said(pieces, event):

@@ -100,6 +100,7 @@ test("an outage costs no tier, however long it lasts", async () => {
 
 test("retries wait 5 s at first, then longer, a minute at most", async () => {
   const { clock, world } = await live();
+  await clock.advance(20);
   world.network.plain = "gone";
   world.cut();
   const before = world.requests.length;
@@ -118,6 +119,69 @@ test("a stream that breaks again and again, while plain requests work, is given 
   assert.equal(seen.client.status.tier, "long-poll");
   assert.equal(world.opened.length >= 10, true);
   assert.ok(lost >= 9, String(lost));
+});
+
+test("streams that are cut early again and again are given up, and probed less and less often", async () => {
+  const { clock, world, seen } = await live();
+  const openings = () => world.opened.length;
+  for (let cut = 1; cut <= 3; cut++) {
+    assert.equal(seen.client.status.state, "live", `before cut ${cut}`);
+    world.cut();
+    await clock.advance(10);
+  }
+  assert.equal(seen.client.status.tier, "long-poll");
+  await clock.advance(75);
+  assert.equal(seen.client.status.state, "live");
+  world.cut();
+  await clock.advance(2);
+  assert.equal(seen.client.status.tier, "long-poll");
+  const before = openings();
+  await clock.advance(298);
+  assert.equal(openings(), before);
+  await clock.advance(15);
+  assert.equal(seen.client.status.state, "live");
+});
+
+test("an outage is no strike against streams", async () => {
+  const { clock, world, seen } = await live();
+  for (let cut = 1; cut <= 5; cut++) {
+    world.network.plain = "gone";
+    world.cut();
+    await clock.advance(1);
+    world.network.plain = "pass";
+    await clock.advance(10);
+    assert.equal(seen.client.status.state, "live", `after cut ${cut}`);
+  }
+});
+
+test("streams that fall silent again and again are given up", async () => {
+  const { clock, world, seen } = await live();
+  world.network.streams = "silent";
+  await clock.advance(70);
+  world.network.streams = "pass";
+  await clock.advance(10);
+  assert.equal(seen.client.status.state, "live");
+  world.network.streams = "silent";
+  await clock.advance(67);
+  assert.equal(seen.client.status.tier, "long-poll");
+});
+
+test("Try now probes a better tier, one at a time", async () => {
+  const { clock, world, seen } = await start((each) => (each.network.streams = "refused"));
+  await clock.advance(12);
+  assert.equal(seen.client.status.state, "delayed");
+  world.network.streams = "mute";
+  const before = world.opened.length;
+  for (let press = 0; press < 4; press++) {
+    seen.client.refresh();
+    await clock.advance(2);
+  }
+  assert.equal(world.opened.length, before + 1);
+  await clock.advance(10);
+  world.network.streams = "pass";
+  seen.client.refresh();
+  await clock.advance(4);
+  assert.equal(seen.client.status.state, "live");
 });
 
 test("Retry-After is a floor", async () => {

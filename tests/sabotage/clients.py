@@ -26,6 +26,13 @@ CLIENTS = (
         "tiers",
     ),
     _under_node(
+        "come back for ever to streams that are cut early",
+        "machine",
+        "if (machine.strikes < MAX_STRIKES || isLast)",
+        "if (machine.strikes < 100 * MAX_STRIKES || isLast)",
+        "tiers",
+    ),
+    _under_node(
         "take a stream for verified because it opened",
         "stream",
         "    this._source.onerror = () => this._broken();\n",

@@ -39,6 +39,14 @@ PYTHON_CLIENT = (
     ),
     Defect(
         "5",
+        "count an outage against streams",
+        "client/machine.py",
+        "replace(machine, strikes=0) if actions",
+        "machine if actions",
+        "client/test_machine.py",
+    ),
+    Defect(
+        "5",
         "believe a stream that was held back",
         "client/stream.py",
         "PROBE_APART_SECONDS = 0.5",

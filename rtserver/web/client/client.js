@@ -144,6 +144,7 @@ export class Client {
     if (now - this._refreshedAt < REFRESH_SECONDS) return;
     this._refreshedAt = now;
     this.dispatch("refresh");
+    this.dispatch("promote due");
   }
 
   close() {
@@ -253,6 +254,7 @@ export class Client {
       else if (word === "cursor") this.intake.seen(detail.cursor);
       else if (word === "reset") this.intake.reset(detail);
       else if (word === "connected") this._connected(attempt, detail);
+      else if (word === "lasted") this._lasted();
       else if (word !== "heartbeat") this.dispatch(word, this._goodbye(detail));
     };
   }
@@ -274,6 +276,11 @@ export class Client {
   _goodbye(detail) {
     const isOurs = ["max_connection_time", "token_expired"].includes(detail.reason);
     return isOurs ? { ...detail, retryIn: this.clock.random() } : detail;
+  }
+
+  _lasted() {
+    this._promotions = 0;
+    this.dispatch("lasted");
   }
 
   _connected(attempt, detail) {
@@ -362,10 +369,12 @@ export class Client {
 
   async "start promotion"() {
     const attempt = this._attempt;
-    this._trial?.end();
-    this._trial = attempt.own(new Attempt(this.clock));
-    const found = await promote(this, this._trial, this._machine);
+    // However often somebody asks, one is tried at a time.
+    if (this._trial && !this._trial.isOver) return;
+    const trial = (this._trial = attempt.own(new Attempt(this.clock)));
+    const found = await promote(this, trial, this._machine);
     if (attempt.isOver) return;
+    if (found === null) attempt.drop(trial);
     this.dispatch(found === null ? "promotion failed" : `promoted to ${found}`);
   }
 
@@ -377,7 +386,8 @@ export class Client {
     old.disown(this._attempt);
     old.end();
     this._isPolling = false;
-    this._promotions = 0;
+    // One that was of no use before may be again: it is probed less and less often until one has lasted.
+    if (this._machine.strikes === 0) this._promotions = 0;
     this._facts.nextRetryAt = null;
   }
 

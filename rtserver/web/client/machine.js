@@ -5,8 +5,13 @@
  * every client and says what the events and actions mean).  Refuses to know time, network, DOM and delivery: an event
  * goes in, the next machine and the names of actions come out.
  *
- * A machine is {state, tier, tiers, verified, failures}: the tier in use or to be tried, those it may use, whether the
- * tier has proven itself since it was entered, and how often it failed since, while plain requests worked.
+ * A machine is {state, tier, tiers, verified, failures, strikes}: the tier in use or to be tried, those it may use,
+ * whether the tier has proven itself since it was entered, how often it failed since, while plain requests worked, and
+ * the strikes against streams that had proven themselves and then were of no use.
+ *
+ * Strikes are for networks that let streams begin well: one for a stream that is cut early, two for one that falls
+ * silent, which costs more time.  They count until a stream has lasted, beyond a change of tiers, so that the next
+ * stream that disappoints is the last for a while.  If plain requests fail as well it was an outage: nothing counts.
  *
  * Two rules stand behind all of it.  Nothing but the server's own words, timed twice, proves a tier.  And before a tier
  * is given up a plain request must succeed: if nothing works it is an outage, not the tier.
@@ -28,6 +33,7 @@
  *   connected             -> verifying sse
  *   connected             -> live
  *   stream lost           -> checking             stop tier, ask control
+ *   stream cut early      -> checking             stop tier, ask control
  *   failed                -> checking             stop tier, ask control
  *   failed                -> reconnecting         stop tier, wait retry
  *   page                  -> checking             stop tier, ask control
@@ -46,13 +52,23 @@
  *   online                -> verifying sse        stop tier, start tier
  *   resync failed         -> reconnecting         stop tier, wait retry
  * live
- *   silent                -> reconnecting         stop tier, wait retry
+ *   stream cut early      -> doubting             stop tier, ask control
+ *   silent                -> doubting             stop tier, ask control
+ *   lasted                -> live
  *   refresh               -> live                 resync
  *   offline               -> live                 resync
  * checking
  *   ok                    -> trying long-poll     start tier
  *   ok                    -> polling              start tier, promote later
  *   ok                    -> reconnecting         wait retry
+ *   failed                -> reconnecting         wait retry
+ *   busy                  -> reconnecting         wait retry
+ *   broken                -> reconnecting         wait retry
+ *   page                  -> blocked              wait slowly
+ * doubting
+ *   ok                    -> reconnecting         wait retry
+ *   ok                    -> trying long-poll     start tier
+ *   ok                    -> polling              start tier, promote later
  *   failed                -> reconnecting         wait retry
  *   busy                  -> reconnecting         wait retry
  *   broken                -> reconnecting         wait retry
@@ -143,6 +159,8 @@
 export const TIERS = ["sse", "long-poll", "short-poll"];
 /** So often may a tier fail, while plain requests work, before the next one is taken. */
 export const MAX_FAILURES = 10;
+/** So many strikes, and the next tier is taken. */
+export const MAX_STRIKES = 3;
 
 const RETRY = ["wait retry"];
 const CHECK = ["stop tier", "ask control"];
@@ -150,7 +168,7 @@ const CHECK = ["stop tier", "ask control"];
 /** Return a machine that has not been started; `remembered` is the tier that worked last, if any. */
 export function begin(tiers = TIERS, remembered = null) {
   const tier = tiers.includes(remembered) ? remembered : tiers[0];
-  return { state: "new", tier, tiers, verified: false, failures: 0 };
+  return { state: "new", tier, tiers, verified: false, failures: 0, strikes: 0 };
 }
 
 /** Return `{machine, actions}`: what the machine becomes by an event, and what is to be done, in this order. */
@@ -169,6 +187,19 @@ const check = to("checking", ...CHECK);
 /** The tier did not hold: it is counted, and tried again after a while. */
 function failed({ failures }) {
   return { state: "reconnecting", failures: failures + 1, actions: ["stop tier", ...RETRY] };
+}
+
+/** It worked, and then it was of no use: whether anything works decides what that means. */
+function disappointed(count) {
+  const actions = ["stop tier", "ask control"];
+  return ({ failures, strikes }) => ({ state: "doubting", failures: failures + 1, strikes: strikes + count, actions });
+}
+
+/** Plain requests work, so it is the tier; the next disappointment after a change back is one too many. */
+function doubted(machine) {
+  const isLast = machine.tier === machine.tiers.at(-1);
+  if (machine.strikes < MAX_STRIKES || isLast) return { state: "reconnecting", actions: RETRY };
+  return { ...demote(machine), strikes: MAX_STRIKES - 1 };
 }
 
 /** What never proved itself is not tried ten times: if plain requests work, the next tier is taken. */
@@ -248,6 +279,10 @@ const CONTROL_REFUSED = {
   broken: to("reconnecting", ...RETRY),
   page: to("blocked", "wait slowly"),
 };
+/** Nothing works: an outage explains whatever happened to streams. */
+const OUTAGE = Object.fromEntries(
+  Object.entries(CONTROL_REFUSED).map(([event, rule]) => [event, () => ({ ...rule(), strikes: 0 })]),
+);
 const WAITING = {
   ...CONTROL_REFUSED,
   ok: resume,
@@ -275,6 +310,7 @@ const RULES = {
     busy: retry,
     failed: failedOrCheck,
     "stream lost": failedOrCheck,
+    "stream cut early": check,
     "stream refused": to("checking", "stop tier", "ask why"),
     goodbye: retry,
     ...RESTART, ...RESYNC, ...ENDS, ...CLOSE,
@@ -284,12 +320,15 @@ const RULES = {
     "probe together": check,
     deadline: check,
     "stream lost": failed,
-    silent: failed,
+    "stream cut early": disappointed(1),
+    silent: disappointed(2),
+    lasted: () => ({ strikes: 0 }),
     "stream refused": to("checking", "stop tier", "ask why"),
     goodbye: retry,
     ...RESTART, ...RESYNC, ...ENDS, ...CLOSE,
   },
   checking: { ok: demote, ...CONTROL_REFUSED, ...ENDS, ...CLOSE },
+  doubting: { ok: doubted, ...OUTAGE, ...ENDS, ...CLOSE },
   "trying long-poll": {
     ok: tried, failed: failedOrCheck, deadline: check, page: check, broken: check, busy: retry,
     ...RESTART, ...RESYNC, ...ENDS, ...CLOSE,

@@ -8,7 +8,7 @@
 const PEOPLE = {
   new: "connecting", bootstrapping: "connecting", "verifying sse": "connecting", live: "live",
   "trying long-poll": "connecting", "verifying long-poll": "delayed", delayed: "delayed", polling: "polling",
-  checking: "connecting", reconnecting: "reconnecting", offline: "offline", blocked: "blocked",
+  checking: "connecting", doubting: "reconnecting", reconnecting: "reconnecting", offline: "offline", blocked: "blocked",
   "signed-out": "signed-out", stopped: "stopped", closed: "stopped",
 };
 /** A tier that has proven itself is not connected to for the first time. */
@@ -22,6 +22,7 @@ const REASONS = {
   "probe together": "something on the network holds live updates back",
   deadline: "live updates did not arrive in time",
   "stream lost": "the connection was lost",
+  "stream cut early": "the connection was lost",
   "stream refused": "live updates were refused",
   silent: "nothing has been heard for too long",
   goodbye: "the server ended the connection for a moment",

@@ -13,6 +13,10 @@ import { TRANSIENT_TYPES } from "./inbox.js";
 
 /** What came apart by so much came through nothing that gathers bytes. */
 export const PROBE_APART_MS = 500;
+/** What ends sooner, unannounced, was of little use. */
+export const CUT_EARLY_MS = 20_000;
+/** What is heard for so long is worth having. */
+export const LASTING_MS = 120_000;
 export const KNOWN_TYPES = [
   "message_added", "participant_joined", "participant_left", "ai_response_ready", "session_status_changed",
   ...TRANSIENT_TYPES,
@@ -21,14 +25,15 @@ const GOODBYES = { removed: "forbidden", session_deleted: "gone", session_closed
 
 export class Stream {
   /**
-   * `hear` is called with (word, detail): `connected`, `probe apart`, `probe together`, `event`, `cursor`, `reset`,
-   * `heartbeat`, `goodbye` and its kin, `stream lost`, `stream refused`.
+   * `hear` is called with (word, detail): `connected`, `probe apart`, `probe together`, `lasted`, `event`, `cursor`,
+   * `reset`, `heartbeat`, `goodbye` and its kin, `stream lost`, `stream cut early`, `stream refused`.
    */
   constructor(EventSource, url, types, clock, hear) {
     this._hear = (word, detail = {}) => this._source !== null && hear(word, detail);
     this._clock = clock;
     this._types = new Set();
     this._connectedAt = null;
+    this._hasLasted = false;
     this._source = new EventSource(url);
     this._source.onerror = () => this._broken();
     this._on("connected", (data) => this._connected(data));
@@ -63,7 +68,9 @@ export class Stream {
       } catch {
         return; // not the server's: what was damaged on the way is missed by its sequence, and fetched
       }
-      if (typeof data === "object" && data !== null) then(data, message.lastEventId);
+      if (typeof data !== "object" || data === null) return;
+      then(data, message.lastEventId);
+      this._aged();
     });
   }
 
@@ -83,10 +90,22 @@ export class Stream {
     this._hear(isApart ? "probe apart" : "probe together", data);
   }
 
+  _aged() {
+    if (this._hasLasted || this._age() < LASTING_MS) return;
+    this._hasLasted = true;
+    this._hear("lasted");
+  }
+
+  /** Return for how long it has been connected, in milliseconds. */
+  _age() {
+    return this._connectedAt === null ? 0 : this._clock.monotonic() - this._connectedAt;
+  }
+
   _broken() {
+    const isEarly = this._connectedAt !== null && this._age() < CUT_EARLY_MS;
+    const lost = isEarly ? "stream cut early" : "stream lost";
     // 2 is CLOSED: refused for good; else it would try again by itself, at once for all and with its old address.
-    const word = this._source?.readyState === 2 ? "stream refused" : "stream lost";
-    this._hear(word);
+    this._hear(this._source?.readyState === 2 ? "stream refused" : lost);
     this.close();
   }
 }
