@@ -23,6 +23,10 @@ class Got:
     body: bytes
     is_over: bool = False
 
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
 
 class Origin:
     """``/stream`` is what `send` is given until `end`; all else is answered at once, or after `release` if it may wait.
@@ -65,8 +69,12 @@ class Origin:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         got = Got(method, target, version, headers, body)
+        pieces: asyncio.Queue[bytes] = asyncio.Queue()
+        if got.path.endswith("/stream"):
+            self._streams.append(pieces)
+        # Last, so that who sees the request may `send` at once.
         self.got.append(got)
-        answering = asyncio.ensure_future(self._answer(got, writer))
+        answering = asyncio.ensure_future(self._answer(got, writer, pieces))
         left = asyncio.ensure_future(reader.read())
         try:
             await asyncio.wait({answering, left}, return_when=asyncio.FIRST_COMPLETED)
@@ -76,20 +84,17 @@ class Origin:
                 task.cancel()
             await asyncio.gather(answering, left, return_exceptions=True)
 
-    async def _answer(self, got: Got, writer: asyncio.StreamWriter) -> None:
-        path = got.target.partition("?")[0]
+    async def _answer(self, got: Got, writer: asyncio.StreamWriter, pieces: asyncio.Queue[bytes]) -> None:
         with contextlib.suppress(*GONE):
-            if path.endswith("/stream"):
-                await self._stream(got, writer)
+            if got.path.endswith("/stream"):
+                await self._stream(got, writer, pieces)
                 return
-            if path.endswith("/hold") or "timeout=30" in got.target:
+            if got.path.endswith("/hold") or "timeout=30" in got.target:
                 await self._release.wait()
-            writer.write(plain(path, len(self.got)))
+            writer.write(plain(got.path, len(self.got)))
             await writer.drain()
 
-    async def _stream(self, got: Got, writer: asyncio.StreamWriter) -> None:
-        pieces: asyncio.Queue[bytes] = asyncio.Queue()
-        self._streams.append(pieces)
+    async def _stream(self, got: Got, writer: asyncio.StreamWriter, pieces: asyncio.Queue[bytes]) -> None:
         is_chunked = got.version == "HTTP/1.1"
         writer.write(STREAM_HEAD + (b"Transfer-Encoding: chunked\r\n\r\n" if is_chunked else b"\r\n"))
         while piece := await pieces.get():

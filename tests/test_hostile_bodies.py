@@ -57,7 +57,7 @@ async def test_buffer_until_gives_all_once_there_is_enough():
 
 
 async def test_bursts_give_what_came_meanwhile_together():
-    async with through("bursts:5", speed=20) as (server, _, connection):
+    async with through("bursts:5", speed=5) as (server, _, connection):
         await open_stream(server, connection)
         await connection.read_head()
         server.send(b"one")
@@ -68,7 +68,7 @@ async def test_bursts_give_what_came_meanwhile_together():
 
 
 async def test_buffer_after_is_good_at_first():
-    async with through("buffer-after:10", speed=50) as (server, hop, connection):
+    async with through("buffer-after:10", speed=10) as (server, hop, connection):
         await open_stream(server, connection)
         await connection.read_head()
         server.send(b"good")
@@ -107,7 +107,7 @@ async def test_trickle_drips_until_the_end_is_there():
 
 
 async def test_merge_makes_one_piece_of_what_comes_together():
-    async with through("merge:3", speed=5) as (server, _, connection):
+    async with through("merge:3") as (server, _, connection):
         await open_stream(server, connection)
         await connection.read_head()
         for piece in (b"1", b"2", b"3", b"4"):

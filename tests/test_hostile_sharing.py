@@ -10,7 +10,7 @@ from tests.test_hostile_hop import nothing_comes, open_stream, through
 
 
 async def test_cache_answers_alike_until_it_is_old():
-    async with through("cache:3", speed=10) as (server, _, connection):
+    async with through("cache:3", speed=3) as (server, _, connection):
         first = await connection.request("GET", "/api/json?a=1")
         assert await connection.request("GET", "/api/json?a=1") == first
         assert (await connection.request("GET", "/api/json?a=2")).json == {"number": 2}

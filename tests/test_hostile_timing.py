@@ -32,9 +32,9 @@ async def test_stalls_come_now_and_then_and_end():
     async with through("stalls:3", speed=10) as (_, hop, connection):
         for _ in range(12):
             assert (await connection.request("GET", "/api/json")).json
-        slow = [exchange for exchange in hop.exchanges if exchange.ended_at - exchange.began_at >= 0.3]
-        assert len(slow) >= 1
-        assert slow[0] is hop.exchanges[9]
+        took = [exchange.ended_at - exchange.began_at for exchange in hop.exchanges]
+        assert took[9] >= 0.3
+        assert min(took) < 0.3
 
 
 async def test_freeze_holds_everything_and_then_lets_it_go():
