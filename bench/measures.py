@@ -6,13 +6,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from typing import NamedTuple
 
+from bench.growth import growth, growth_of_polls, growth_of_sessions, growth_of_sizes
 from bench.load import Found, Load, undisturbed
-from bench.servers import Nchan, PlainTornado, RTServer, Server, SlowDisk, SseStarlette
+from bench.polls import long_polls, questions, questions_at_most
+from bench.runs import Figures, Measure, aside, fan_out, is_whole, publishing, whole
+from bench.servers import TLS, Nchan, NginxStatic, PlainTornado, RTServer, Server, SlowDisk, SseStarlette
 
-Figures = dict[str, float]
 # What every measure says of itself: how busy the load's core was, and what share of a core something else took.
 ASIDE = ("load_busy", "others")
 SLOWER_MS = 10  # by which bench/slowsync.c slows the disk
@@ -23,45 +23,7 @@ MAX_P99_MS = 50
 MAX_BUSY = 0.8
 STREAMS = 1000
 HERD_BEHIND = 500
-
-
-class Measure(NamedTuple):
-    """One question.  ``compares`` are the servers it is asked of, ours first; ``most`` rounds are enough."""
-
-    name: str
-    title: str
-    run: Callable[[type[Server]], Figures]
-    compares: tuple[type[Server], ...]
-    most: int = 1000
-
-
-def fan_out(kind: type[Server], rate: float, streams: int = STREAMS, seconds: float = 3, **more: object) -> Found:
-    """Publish at ``rate`` to many streams; return what the load saw, and the server's CPU per delivery."""
-
-    def trial() -> Found:
-        with kind() as server, Load(server, rate=rate, seconds=seconds, stream_count=streams, **more) as load:
-            return load.run()
-
-    found = undisturbed(trial)
-    found["cpu_us"] = found["server_cpu"] / max(1, found["deliveries"]) * 1e6
-    return found
-
-
-def is_whole(found: Found) -> bool:
-    """Whether every stream received every event, in order and once."""
-    return bool(
-        found["deliveries"] == found["expected"] and not found["out_of_order"] and not found["lost_connections"]
-    )
-
-
-def whole(found: Found) -> Found:
-    if not is_whole(found):
-        raise RuntimeError(f"not every stream received every event in order: {found}")
-    return found
-
-
-def aside(*runs: Found) -> Figures:
-    return {"load_busy": max(run["busy"] for run in runs), "others": max(run["others"] for run in runs)}
+TLS_CONNECTIONS = 500
 
 
 def keeps_the_rule(found: Found) -> bool:
@@ -80,7 +42,7 @@ def saturation(kind: type[Server]) -> Figures:
     rate = kind.first_rate
     while not bad or bad / max(good, 1) > 1.08:
         for _ in range(2):
-            found = fan_out(kind, rate, seconds=TRIAL_SECONDS)
+            found = fan_out(kind, rate, STREAMS, seconds=TRIAL_SECONDS)
             if keeps_the_rule(found):
                 good, best = rate, found
                 break
@@ -100,13 +62,13 @@ def saturation(kind: type[Server]) -> Figures:
 
 def at_100_a_second(kind: type[Server]) -> Figures:
     # Not while the first heartbeats and the probes of all streams go out, which come together only here.
-    found = whole(fan_out(kind, 100, warm_up=3, seconds=5))
+    found = whole(fan_out(kind, 100, STREAMS, warm_up=3, seconds=5))
     return {name: found[name] for name in ("cpu_us", "p50_ms", "p99_ms")} | aside(found)
 
 
 def at_10_a_second(kind: type[Server]) -> Figures:
     """As `at_100_a_second`, at a rate that the slowest of them carries."""
-    found = whole(fan_out(kind, 10, warm_up=3, seconds=5))
+    found = whole(fan_out(kind, 10, STREAMS, warm_up=3, seconds=5))
     return {name: found[name] for name in ("cpu_us", "p50_ms", "p99_ms")} | aside(found)
 
 
@@ -124,19 +86,29 @@ def idle_memory(kind: type[Server]) -> Figures:
             }
 
 
-def publishing(kind: type[Server], prepare: Callable[[Server], None] = lambda server: None, **more: object) -> Found:
-    """Publish in a closed loop: each connection sends the next when the last was answered."""
+def kept_memory(kind: type[Server]) -> Figures:
+    """What a connection costs that was answered and says nothing."""
+    with kind() as server:
+        question = server.question()
+        before = server.resident_bytes()
+        with Load(server, "requests", rate=0, seconds=0, connection_count=10_000, **question) as load:
+            load.run()
+            time.sleep(1)
+            return {"bytes_kept": (server.resident_bytes() - before) / 10_000, "at_0_mb": before / 1e6}
 
-    def trial() -> Found:
-        with kind() as server:
-            prepare(server)
-            with Load(server, "publish", seconds=4, **more) as load:
-                return load.run()
 
-    found = undisturbed(trial)
-    if found["refused"] or found["lost_connections"]:
-        raise RuntimeError(f"not every publish was taken: {found}")
-    return found
+def tls_memory(kind: type[Server]) -> Figures:
+    """As `kept_memory`, through TLS."""
+    with kind() as server:
+        assert isinstance(server, TLS)
+        # What the first ones cost is not theirs alone.
+        few = server.kept_connections(50)
+        before = server.resident_bytes()
+        many = server.kept_connections(TLS_CONNECTIONS)
+        figures = {"bytes_kept": (server.resident_bytes() - before) / TLS_CONNECTIONS, "at_0_mb": before / 1e6}
+        for connection in (*few, *many):
+            connection.close()
+    return figures
 
 
 def single_publish(kind: type[Server]) -> Figures:
@@ -153,9 +125,14 @@ def single_publish(kind: type[Server]) -> Figures:
 def batch_publish(kind: type[Server]) -> Figures:
     """Events a second in batches of 50, and what SQLite takes of the same rows on the same core and disk."""
     raw: list[float] = []
+
+    def measure_raw(server: Server) -> dict[str, object]:
+        raw.append(raw_rows_per_second(server))
+        return {}
+
     found = publishing(
         kind,
-        lambda server: raw.append(raw_rows_per_second(server)),
+        measure_raw,
         publisher_count=4,
         batch=50,
         body_format='{"events":[%s]}',
@@ -264,16 +241,6 @@ def herd(kind: type[Server]) -> Figures:
     } | aside(found)
 
 
-def growth(kind: type[Server]) -> Figures:
-    """CPU per delivery at 50,000 deliveries a second, the same to few streams often and to many seldom."""
-    runs = {
-        streams: whole(fan_out(kind, 50_000 / streams, streams, seconds=6, warm_up=3))
-        for streams in (1000, 5000, 15_000)
-    }
-    figures = {f"cpu_us_{streams}": found["cpu_us"] for streams, found in runs.items()}
-    return figures | {"growth": max(figures.values()) / figures["cpu_us_1000"]} | aside(*runs.values())
-
-
 MEASURES = (
     Measure("saturation", "SSE deliveries at saturation, 1,000 streams", saturation, (RTServer, Nchan)),
     Measure("hundred", "100 events a second to 1,000 streams", at_100_a_second, (RTServer, Nchan)),
@@ -287,7 +254,39 @@ MEASURES = (
     Measure("batch", "Durable publishes in batches of 50", batch_publish, (RTServer,)),
     Measure("modified", "304 during a fan-out to 10,000 streams", not_modified, (RTServer,)),
     Measure("herd", "10,000 streams come back, 500 events behind, beside 10 events a second", herd, (RTServer,)),
-    Measure("growth", "50,000 deliveries a second to 1,000 to 15,000 streams", growth, (RTServer,), 3),
+    Measure(
+        "polls", "20 events a second to 1,000 long polls, each asking again at once", long_polls, (RTServer, Nchan)
+    ),
+    Measure(
+        "questions",
+        "304 of a short poll, token and membership checked, 10,000 a second; and nginx's of a static file",
+        questions,
+        (RTServer, NginxStatic),
+    ),
+    Measure(
+        "answers",
+        "304s at most, 50 connections, token and membership checked; and a plain handler's that checks nothing",
+        questions_at_most,
+        (RTServer, PlainTornado),
+    ),
+    Measure("kept", "Resident memory per idle connection that is kept, 10,000", kept_memory, (RTServer, NginxStatic)),
+    Measure("tls", "Resident memory per idle connection with TLS, 500", tls_memory, (TLS,)),
+    Measure("growth", "50,000 deliveries a second to 100 to 15,000 streams", growth, (RTServer,), 3),
+    Measure(
+        "sessions",
+        "1,000 events a second to 1 to 5,000 sessions, each followed by three participants",
+        growth_of_sessions,
+        (RTServer,),
+        3,
+    ),
+    Measure("sizes", "Events of 100 bytes to 16 KB, 20 a second to 1,000 streams", growth_of_sizes, (RTServer,), 3),
+    Measure(
+        "pollers",
+        "1,000 to 10,000 clients that poll: 5,000 deliveries a second to long polls, 2,000 304s a second to short ones",
+        growth_of_polls,
+        (RTServer,),
+        3,
+    ),
     Measure("peers", "Other ways to do it from Python: saturation", saturation, (SseStarlette, PlainTornado), 2),
     Measure(
         "ten",

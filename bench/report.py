@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
 from typing import NamedTuple, TypedDict
 
+from bench.measures import MEASURES
 from bench.plot import bars
+from bench.promises import NCHAN, OURS, PEERS, PROMISES, Figures, Promise, Results, median
 from bench.servers import ROOT
 
-Figures = dict[str, float]
-Results = dict[str, dict[str, list[Figures]]]  # by measure and server, a round each
 REPORT = ROOT / "docs/benchmarks.rst"
 PLOT = ROOT / "docs/benchmarks.svg"
-OURS, NCHAN, SLOW = "rtserver", "nchan", "rtserver, every sync 10 ms slower"
-PEERS = ("sse-starlette on uvicorn", "Tornado, a plain handler")
 
 
 class Record(TypedDict):
@@ -26,69 +23,6 @@ class Record(TypedDict):
     sources: dict[str, str]  # what of this project was measured
 
 
-class Promise(NamedTuple):
-    """One line of what must be reached: ``figure`` is the median that counts, None while it was not measured."""
-
-    measure: str
-    title: str
-    bound: str
-    figure: Callable[[Results], float | None]
-    is_met: Callable[[float], bool]
-
-
-def median(results: Results, measure: str, server: str, name: str) -> float | None:
-    values = [figures[name] for figures in results.get(measure, {}).get(server, []) if name in figures]
-    return statistics.median(values) if values else None
-
-
-def of(measure: str, name: str, server: str = OURS, scale: float = 1) -> Callable[[Results], float | None]:
-    def figure(results: Results) -> float | None:
-        found = median(results, measure, server, name)
-        return None if found is None else found * scale
-
-    return figure
-
-
-def ratio(measure: str, name: str, other: str = NCHAN) -> Callable[[Results], float | None]:
-    """Return the median of the rounds' ratios to nchan, or to another."""
-
-    def figure(results: Results) -> float | None:
-        servers = results.get(measure, {})
-        pairs = zip(servers.get(OURS, []), servers.get(other, []), strict=False)
-        values = [ours[name] / theirs[name] for ours, theirs in pairs if theirs.get(name)]
-        return statistics.median(values) if values else None
-
-    return figure
-
-
-PROMISES = (
-    Promise("saturation", "SSE deliveries/s at saturation, against nchan", ">= 2.5 x",
-            ratio("saturation", "deliveries_per_s"), lambda x: x >= 2.5),
-    Promise("hundred", "CPU per delivery at 100 events/s, against nchan", "<= 1.0 x",
-            ratio("hundred", "cpu_us"), lambda x: x <= 1.0),
-    Promise("hundred", "p99 publish-to-receive at 100,000 deliveries/s, against nchan", "<= 1.2 x",
-            ratio("hundred", "p99_ms"), lambda x: x <= 1.2),
-    Promise("idle", "resident memory per idle stream, KB", "<= 6",
-            of("idle", "bytes", scale=1 / 1024), lambda x: x <= 6),
-    Promise("publish", "durable publishes/s", ">= 5,000", of("publish", "per_s"), lambda x: x >= 5000),
-    Promise("publish", "the same against a plain Tornado handler that stores nothing (6,800/s where 5,000 was wanted)",
-            ">= 0.74 x", ratio("publish", "per_s", PEERS[1]), lambda x: x >= 0.74),
-    Promise("publish", "their p99, ms", "<= 20", of("publish", "p99_ms"), lambda x: x <= 20),
-    Promise("publish", "their p99 with every sync 10 ms slower, ms", "< 60",
-            of("publish", "p99_ms", SLOW), lambda x: x < 60),
-    Promise("batch", "events/s in batches of 50, against raw SQLite", ">= 0.3 x",
-            of("batch", "share"), lambda x: x >= 0.3),
-    Promise("modified", "a 304 during a fan-out to 10,000 streams held up by, ms", "<= 20",
-            of("modified", "held_ms"), lambda x: x <= 20),
-    Promise("herd", "10,000 streams back with 500 events each: 99 % live after, s", "<= 5",
-            of("herd", "live_99_s"), lambda x: 0 <= x <= 5),
-    Promise("herd", "all live after, s", "<= 15", of("herd", "live_all_s"), lambda x: 0 <= x <= 15),
-    Promise("herd", "p99 of publishes meanwhile, ms", "< 200", of("herd", "publish_p99_ms"), lambda x: x < 200),
-    Promise("growth", "CPU per delivery from 1,000 to 15,000 streams grows by", "<= 1.3 x",
-            of("growth", "growth"), lambda x: x <= 1.3),
-)  # fmt: skip
-
-
 NAMES = {
     "deliveries_per_s": "deliveries/s",
     "per_s": "a second",
@@ -98,10 +32,12 @@ NAMES = {
     "at_0_mb": "MB without streams",
     "at_10000_mb": "MB with 10,000",
     "cpu_us": "CPU us/delivery",
-    "cpu_us_1000": "CPU us/delivery, 1,000 streams",
-    "cpu_us_5000": "5,000 streams",
-    "cpu_us_15000": "15,000 streams",
-    "growth": "worst to 1,000 streams",
+    "cpu_us_event": "CPU us/event",
+    "cpu_us_request": "CPU us/request",
+    "cpu_us_answer": "CPU us/answer",
+    "per_answer": "events in an answer",
+    "bytes_kept": "bytes a connection",
+    "growth": "worst of the larger to 1,000 streams",
     "server_busy": "server's core",
     "load_busy": "load's core",
     "others": "others, of a core",
@@ -127,7 +63,7 @@ type around it (about twice the bytes), checks a token, and commits each event t
 anyone sees it; nchan and the peers send the bare text, from memory. rtserver runs with the settings of ``make run``,
 but rate limits and the log of requests off; nchan's are explained in ``bench/nginx.conf``.
 
-CPU is user and system time of the server's process, all threads (nginx: its worker). A run during which anything else
+CPU is what the scheduler gave the server's process, all threads (nginx: its worker). A run during which anything else
 had more than 15 % of a core is repeated, for all servers alike; the columns *others* and *load's core* show what was
 left.
 """
@@ -138,7 +74,11 @@ were answered, at which every stream gets every event in order, with a p99 of at
 most 80 % busy; found by steps of half as much again, then by halving, to 8 %. *Raw SQLite*: the same rows into the
 same table on the same core and disk, 50 to a statement and a commit, ``synchronous=FULL``, no server around it. *Held
 up*: the slowest 304 during the fan-out, less the median without one. *Live* after a return: a stream that has all it
-missed, and all that was published until half a second ago. Ratios are medians of the rounds' ratios.
+missed, and all that was published until half a second ago. *An answer to a long poll* is what is compared with nchan:
+a server that is late tells several events in one, which is cheaper, and no merit. *A 304 of a short poll* is asked for
+by participants with tokens of their own, a thousand of them where there are so many connections; nginx and the plain
+handler look nobody up. *Memory* is resident memory, with 10,000 less with none. Ratios are medians of the rounds'
+ratios.
 """
 
 
@@ -166,8 +106,6 @@ def figures_of(results: Results, name: str, measure: str) -> list[tuple[str, flo
 
 
 def report(record: Record, has_plot: bool) -> list[str]:
-    from bench.measures import MEASURES  # which imports the servers; the promises above are also read without them
-
     lines = ["Benchmarks", "==========", "", *HOW.splitlines(), "", *(f"* {fact}" for fact in record["machine"]), ""]
     if has_plot:
         lines += [".. image:: benchmarks.svg", "   :alt: most deliveries a second, and CPU per delivery", ""]
@@ -183,17 +121,27 @@ def report(record: Record, has_plot: bool) -> list[str]:
             continue
         lines += ["", measure.title, "~" * len(measure.title), ""]
         if names:
-            rows = [
-                (server, str(len(rounds)), *(spread(rounds, name) for name in names))
-                for server, rounds in servers.items()
-            ]
-            lines += table(
-                ("", "rounds", *(NAMES.get(name) or name.replace("_ms", ", ms").replace("_", " ") for name in names)),
-                rows,
-            )
+            lines += figures_table(servers, names)
         if failures:
             lines += ["", "Rounds that failed and are not counted:", "", *(f"* {failure}" for failure in failures)]
     return lines
+
+
+def figures_table(servers: dict[str, list[Figures]], names: list[str]) -> list[str]:
+    """Return a table of medians: a row for each server, or for each size at which it was measured (``name@size``)."""
+    columns = list(dict.fromkeys(name.partition("@")[0] for name in names))
+    sizes = list(dict.fromkeys(name.partition("@")[2] for name in names))
+    rows = [
+        (
+            ", ".join(filter(None, (server, size))),
+            str(len(rounds)),
+            *(spread(rounds, f"{column}@{size}" if size else column) for column in columns),
+        )
+        for server, rounds in servers.items()
+        for size in sizes
+    ]
+    titles = (NAMES.get(name) or name.replace("_ms", ", ms").replace("_", " ") for name in columns)
+    return table(("", "rounds", *titles), rows)
 
 
 class Verdict(NamedTuple):

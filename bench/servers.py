@@ -7,12 +7,13 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from http.client import HTTPResponse
+from http.client import HTTPResponse, HTTPSConnection
 from pathlib import Path
 
 from rtserver.auth import Role, make_token, read_secret
@@ -24,6 +25,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 # What stands in the way of a benchmark, by settings that are documented; the rest is as `make run` has it.
 UNLIMITED = ("--rate-limit", "0", "--stream-rate-limit", "0", "--max-streams-per-participant", "0")
 QUIET = ("--log-level", "warning")
+PEOPLE = 1000  # participants of a session that is polled, as many as one may have
 
 # Whatever happens to the benchmark, no server outlives it.
 WITH_US = ("setpriv", "--pdeathsig", "TERM")
@@ -91,6 +93,19 @@ class Server:
         """Publish these; return what the load has to say to be told of them when it comes."""
         raise NotImplementedError
 
+    def polls(self) -> dict[str, object]:
+        """Prepare for long polls; return what they and who publishes to them have to say."""
+        raise NotImplementedError
+
+    def question(self) -> dict[str, object]:
+        """Return what is to be asked for that is answered 304."""
+        raise NotImplementedError
+
+    def unchanged(self, target: str) -> dict[str, object]:
+        """Return how to ask for a target that one has already."""
+        tag = self.open("GET", target).headers["ETag"]
+        return {"request_target": target, "request_headers": f"If-None-Match: {tag}\r\n", "wanted": 304}
+
     def open(self, method: str, path: str, body: bytes | None = None) -> HTTPResponse:
         url = f"http://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(url, body, self.authorization, method=method)
@@ -113,8 +128,9 @@ class Server:
         return [self.process.pid]
 
     def cpu_seconds(self) -> float:
-        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.processes()]
-        return sum(int(stat[11]) + int(stat[12]) for stat in fields) / TICKS
+        """Return what all threads have had until now: to the nanosecond, where /proc/PID/stat counts 10 ms."""
+        threads = (each for pid in self.processes() for each in Path(f"/proc/{pid}/task").iterdir())
+        return sum(int((each / "schedstat").read_text().split()[0]) for each in threads) / 1e9
 
     def resident_bytes(self) -> int:
         pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.processes()]
@@ -131,7 +147,7 @@ class RTServer(Server):
         return [*serve, "--data-dir", str(self.directory), "--drain-seconds", "0", *UNLIMITED, *QUIET, *self.settings]
 
     def prepare(self) -> None:
-        token = make_token(read_secret(self.directory), "bench", Role.SERVICE, 8 * 3600)
+        token = self._token("bench", Role.SERVICE)
         self.authorization = {"Authorization": f"Bearer {token}"}
         self.request("POST", "/api/sessions", b'{"sessionId":"bench"}')
         self.load = (
@@ -141,6 +157,35 @@ class RTServer(Server):
             "ready=event: connected",
             'event_format={"type":"message_added",%s"data":{"content":"%s"}}',
         )
+
+    def _token(self, subject: str, role: Role = Role.PARTICIPANT) -> str:
+        return make_token(read_secret(self.directory), subject, role, 8 * 3600)
+
+    def people(self, count: int, *sessions: str) -> dict[str, object]:
+        """Make sessions with so many participants; return how each shows its own token."""
+        names = [f"person-{number}" for number in range(count)]
+        participants = [{"participantId": name} for name in names]
+        for session in sessions:
+            self.request(
+                "POST", "/api/sessions", json.dumps({"sessionId": session, "participants": participants}).encode()
+            )
+        path = self.directory / "people"
+        path.write_text("".join(f"Authorization: Bearer {self._token(name)}\n" for name in names))
+        return {"people": path}
+
+    def polls(self) -> dict[str, object]:
+        return self.people(PEOPLE, "polled") | {
+            "stream_target": "/api/sessions/polled/updates?clientId=tab-{client}",
+            "publish_target": "/api/sessions/polled/events",
+            "carry": "Last-Event-ID>Last-Event-ID",
+        }
+
+    def question(self) -> dict[str, object]:
+        """A short poll in which there is nothing new, of a participant with a token, as our clients ask."""
+        people = self.people(PEOPLE, "asked")
+        snapshot = json.loads(self.request("GET", "/api/sessions/asked"))
+        since, cursor = snapshot["lastModified"], snapshot["lastEventId"]
+        return people | self.unchanged(f"/api/sessions/asked/updates?since={since}&lastEventId={cursor}")
 
     def fall_behind(self, contents: list[str]) -> tuple[str, ...]:
         cursor = json.loads(self.request("GET", "/api/sessions/bench"))["lastEventId"]
@@ -157,6 +202,28 @@ class SlowDisk(RTServer):
 
     def environment(self) -> dict[str, str]:
         return super().environment() | {"LD_PRELOAD": str(ROOT / "build/slowsync.so")}
+
+
+class TLS(RTServer):
+    """rtserver with a certificate that vouches for itself, and connections to it that have been answered once."""
+
+    def command(self) -> list[str]:
+        key, certificate = str(self.directory / "key.pem"), str(self.directory / "certificate.pem")
+        made = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        made += ["-subj", "/CN=localhost", "-days", "1", "-keyout", key, "-out", certificate]
+        subprocess.run(made, check=True, capture_output=True)
+        return [*super().command(), "--tls-cert", certificate, "--tls-key", key]
+
+    def prepare(self) -> None:
+        """Nothing: who only connects needs no session."""
+
+    def kept_connections(self, count: int) -> list[HTTPSConnection]:
+        context = ssl.create_default_context(cafile=str(self.directory / "certificate.pem"))
+        connections = [HTTPSConnection("localhost", self.port, context=context) for _ in range(count)]
+        for connection in connections:
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+        return connections
 
 
 class Nchan(Server):
@@ -178,9 +245,24 @@ class Nchan(Server):
         self.directory.chmod(0o755)
         return ["nginx", "-p", str(self.directory), "-c", str(self.directory / "nginx.conf")]
 
+    def polls(self) -> dict[str, object]:
+        return {
+            "stream_target": "/poll",
+            "stream_headers": "",
+            "carry": "Last-Modified>If-Modified-Since;Etag>If-None-Match",
+        }
+
     def processes(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
+
+
+class NginxStatic(Nchan):
+    name = "nginx, a static file"
+
+    def question(self) -> dict[str, object]:
+        (self.directory / "static.json").write_text('{"updates":[]}')
+        return self.unchanged("/static.json")
 
 
 class Peer(Server):
@@ -203,6 +285,9 @@ class SseStarlette(Peer):
 class PlainTornado(Peer):
     name = "Tornado, a plain handler"
     program = "tornado_app.py"
+
+    def question(self) -> dict[str, object]:
+        return self.unchanged("/updates")
 
 
 def free_port() -> int:

@@ -85,7 +85,7 @@ void run_requests(void);
 void was_answered(struct connection *c, int status, uint64_t at);
 
 /* figures.c */
-enum { BUCKETS = 200000 };
+enum { BUCKETS = 500000 };
 struct figures {
     uint32_t published, acknowledged, refused, requests, unexpected;
     uint64_t deliveries, expected, out_of_order, lost_connections, bytes, last_delivery_at;

@@ -47,10 +47,12 @@ static void in_a_loop(struct pool *pool) {
     ends_at = 0;
 }
 
+/* A server that cannot keep up is left alone after twice the time. */
 static void by_the_clock(struct pool *pool) {
-    uint64_t began_at = now_ns(), total = rate * seconds;
-    for (uint64_t sent = 0; sent < total;) {
-        uint64_t now = now_ns(), due_at = began_at + (uint64_t)(sent * (1e9 / rate));
+    uint64_t began_at = now_ns(), now = began_at, total = rate * seconds;
+    for (uint64_t sent = 0; sent < total && now < began_at + 2e9 * seconds;) {
+        now = now_ns();
+        uint64_t due_at = began_at + (uint64_t)(sent * (1e9 / rate));
         struct connection *c = now >= due_at ? free_one(pool) : NULL;
         if (c) {
             send_get(c, due_at);

@@ -1,4 +1,4 @@
-"""Events by a plain Tornado handler: a queue for each stream, write and flush."""
+"""Events by a plain Tornado handler: a queue for each stream, write and flush; and one that answers at once."""
 
 import asyncio
 import sys
@@ -32,10 +32,16 @@ class Publish(RequestHandler):
         self.set_status(201)
 
 
+class Updates(RequestHandler):
+    """What has not changed: Tornado makes the tag of the answer, and a 304 of it."""
+
+    def get(self) -> None:
+        self.write({"updates": []})
+
+
 async def main() -> None:
-    Application([("/stream", Stream), ("/publish", Publish)], log_function=lambda handler: None).listen(
-        int(sys.argv[1]), "127.0.0.1"
-    )
+    routes = [("/stream", Stream), ("/publish", Publish), ("/updates", Updates)]
+    Application(routes, log_function=lambda handler: None).listen(int(sys.argv[1]), "127.0.0.1")
     await asyncio.Event().wait()
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from bench.__main__ import keep, read_record, rounds, write_record
 from bench.machine import source
 from bench.measures import MAX_BUSY, MEASURES
-from bench.report import PROMISES, Promise, Results, shown, write_report
+from bench.promises import PROMISES, Promise, Results
+from bench.report import shown, write_report
 from bench.servers import ROOT
 from tests.accept.core import planted, run_tests
 from tests.accept.lines import Line, Outcome
@@ -53,7 +54,7 @@ def row(promise: Promise, directory: Path) -> Outcome:
 def load_had_time(directory: Path) -> Outcome:
     busy = [
         figures["load_busy"]
-        for name in ("saturation", "hundred", "publish", "herd")
+        for name in ("saturation", "hundred", "publish", "herd", "polls", "questions", "answers")
         for found in measured(name).values()
         for figures in found
     ]
