@@ -194,28 +194,56 @@ async def test_a_hop_in_a_thread_is_the_same():
             assert (hop.held, hop.most_held) == (0, 0)
 
 
+async def test_it_may_be_asked_as_a_forward_proxy_is():
+    async with through() as (server, _, connection):
+        assert (await connection.request("GET", "http://bank.example:8080/api/json?a=1")).json == {"number": 1}
+        connection.send("CONNECT", "bank.example:80")
+        assert (await connection.read_head())[0] == 200
+        assert (await connection.request("GET", "/api/json")).json == {"number": 2}
+        assert [got.target for got in server.got] == ["/api/json?a=1", "/api/json"]
+
+
+@pytest.mark.parametrize("said", [b"\x16\x03\x01 no HTTP\r\n\r\n", b"GET\r\n\r\n", b"GET / a b c HTTP/1.1\r\n\r\n"])
+async def test_what_is_not_http_ends_the_connection(said):
+    async with through() as (server, _, connection):
+        connection.writer.write(said)
+        assert await connection.reader.read() == b""
+        assert server.got == []
+
+
 async def test_by_hand_one_command_opens_several_ports():
-    command = [sys.executable, "-m", "tests.hostile", "--upstream"]
+    command = [sys.executable, "-m", "tests.hostile", "--verbose", "--upstream"]
     async with origin() as server:
         arguments = [str(server.port), "block-page:1in2", "pass", "--port", "0", "pass", "--speed=2"]
-        process = await asyncio.create_subprocess_exec(*command, *arguments, stdout=subprocess.PIPE)
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(*command, *arguments, **pipes)
         try:
             lines = [(await process.stdout.readline()).decode().split() for _ in range(2)]
             assert [line[1:] for line in lines] == [["block-page:1in2", "pass"], ["pass"]]
             for url, *_ in lines:
                 assert (await request(int(url.rpartition(":")[2]), "GET", "/api/json")).status == 200
             assert [got.target for got in server.got] == ["/api/json", "/api/json"]
+            port = url.rpartition(":")[2]
+            process.stdin.write(f"{port} nonsense\n{port} block-page\n".encode())
+            assert (await process.stdout.readline()).decode().split() == [url, "block-page"]
+            assert (await request(int(port), "GET", "/api/json")).headers["content-type"].startswith("text/html")
+            told = [(await process.stderr.readline()).decode() for _ in range(4)]
+            assert [line.split()[1:4] for line in told].count(["GET", "/api/json", "200"]) == 3
+            assert "no behaviour is called 'nonsense'" in "".join(told)
         finally:
             process.terminate()
             await process.wait()
             process._transport.close()
 
 
-def test_by_hand_every_behaviour_is_listed_with_its_default():
+def test_by_hand_every_behaviour_is_listed_as_it_is_documented():
     ran = subprocess.run([sys.executable, "-m", "tests.hostile", "--list"], capture_output=True, text=True, check=True)
     names = [line.split()[1].partition(":")[0] for line in ran.stdout.splitlines()]
     assert sorted(names) == sorted(BEHAVIOURS)
     assert "cut-at:20" in ran.stdout
+    documented = (Path(__file__).parent.parent / "docs/hostile-hop.rst").read_text()
+    for line in ran.stdout.splitlines():
+        assert line.strip() in documented, "docs/hostile-hop.rst does not have the list as it is"
 
 
 def test_every_behaviour_is_proven_by_its_name():

@@ -1,8 +1,8 @@
 """A network that is not on one's side: one proxy, each of its ports with its own ways to spoil what passes.
 
 ``Hop`` and ``HopThread`` are used by tests, ``python -m tests.hostile --help`` by hand.  In reading order: `messages`
-(HTTP), `behaviour` (what one is), `hop` (the path through them), and the behaviours by what they touch: `bodies`,
-`connections`, `timing`, `contents`, `answers`, `sharing`.
+(HTTP), `behaviour` (what one is), `way` (through them) and `hop` (the port), and the behaviours by what they touch:
+`bodies`, `connections`, `timing`, `contents`, `answers`, `sharing`.
 """
 
 from tests.hostile import answers, bodies, connections, contents, sharing, timing

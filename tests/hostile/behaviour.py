@@ -47,7 +47,8 @@ class Exchange:
 
     @property
     def is_api(self) -> bool:
-        return "/api/" in self.path
+        """Whether it is asked of the API, or for a tunnel to it."""
+        return "/api/" in self.path or self.method == "CONNECT"
 
 
 @dataclass

@@ -8,45 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 import functools
-import re
+import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable
-from typing import Any
 
-from tests.hostile.behaviour import Ahead, Behaviour, Changed, Client, Clock, Exchange, Request, named, page
-from tests.hostile.messages import Cut, Head, Inbound, Item, Items, Outbound, RequestHead, read_body, read_head, reset
+from tests.hostile.behaviour import Ahead, Client, Clock, Exchange, Request, named
+from tests.hostile.messages import Cut, Head, Inbound, Items, Outbound, RequestHead, reset
+from tests.hostile.way import ENDINGS, Rules, ask, close, exchange_of, keep, until
 
-# What is answered when there is news, if it is not asked to answer at once.
-LONG_POLL = re.compile(r"/(updates|hold)$")
-ENDINGS = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
-
-
-class Rules:
-    """How the hop behaves, until it is told otherwise: ``changed`` is set then."""
-
-    def __init__(self, behaviours: list[Behaviour]) -> None:
-        self.behaviours = behaviours
-        self.changed = asyncio.Event()
-
-    def end(self) -> None:
-        self.changed.set()
-        for behaviour in self.behaviours:
-            behaviour.over.set()
-
-    @property
-    def idle_seconds(self) -> float | None:
-        return min((each.idle_seconds for each in self.behaviours if each.idle_seconds is not None), default=None)
-
-    @property
-    def refuses_seconds(self) -> float | None:
-        return max((each.refuses_seconds for each in self.behaviours if each.refuses_seconds is not None), default=None)
+log = logging.getLogger(__name__)
 
 
 class Hop:
     """``async with Hop(port, "cut-at:20", speed=5) as hop``: talk to ``hop.url``; `set` other behaviours as it goes on.
+
+    It may also be asked as a forward proxy is, by absolute addresses or through a tunnel without TLS.
 
     `set`, `cut` and `held` belong to the loop's thread; elsewhere use `tests.hostile.HopThread`.
     """
@@ -220,15 +197,21 @@ class Hop:
             left.cancel()
             answering.cancel()
             await asyncio.gather(left, answering, return_exceptions=True)
-            request.exchange.ended_at = time.monotonic()
+            self._end(request.exchange)
         return outbound.keeps_open
+
+    def _end(self, exchange: Exchange) -> None:
+        exchange.ended_at = time.monotonic()
+        took = exchange.ended_at - exchange.began_at
+        target = exchange.path + ("?" if exchange.query else "") + exchange.query
+        log.info("%s %s %s %s %.2f s", self.port, exchange.method, target, exchange.status or "no answer", took)
 
     # The way through the behaviours
 
     async def _answer(self, request: Request, outbound: Outbound) -> None:
         # In the order they are asked in: the nearest to the client first, which is also how they must end.
         asked: list[Items] = []
-        onward = functools.partial(keep, asked, self._ask)
+        onward = functools.partial(keep, asked, ask, self.upstream_port)
         for behaviour in reversed(self._rules.behaviours):
             onward = functools.partial(keep, asked, behaviour.answer, onward=onward)
         ahead = Ahead(onward(request))
@@ -260,53 +243,3 @@ class Hop:
         if head.is_stream:
             exchange.is_stream = exchange.is_held = True
             self.most_held = max(self.most_held, self.held)
-
-    async def _ask(self, request: Request) -> AsyncIterator[Item]:
-        """Give what the server answers."""
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.upstream_port)
-        except OSError:
-            for item in page(502, "The server cannot be reached"):
-                yield item
-            return
-        try:
-            writer.write(request.head.encoded(request.body))
-            try:
-                head = await read_head(reader, request.head.method)
-            except ENDINGS as error:
-                raise Cut("truncated") from error
-            # Behaviours change the head that they get; the body comes as this one says.
-            yield copy.deepcopy(head)
-            async for piece in read_body(reader, head):
-                yield piece
-        finally:
-            writer.transport.abort()
-
-
-def exchange_of(head: RequestHead, began_at: float) -> Exchange:
-    path, _, query = head.target.partition("?")
-    parameters = query.split("&")
-    is_stream = "text/event-stream" in head.headers.get("accept")
-    at_once = "timeout=0" in parameters or any(each.startswith("since=") for each in parameters)
-    is_held = is_stream or bool(LONG_POLL.search(path) and not at_once)
-    return Exchange(head.method, path, query, is_stream, is_held, began_at)
-
-
-async def until(ahead: Ahead, changed: asyncio.Event) -> AsyncIterator[Item]:
-    with contextlib.suppress(Changed):
-        while (item := await ahead.next(unless=changed)) is not None:
-            yield item
-
-
-def keep(kept: list[Items], give: Any, *arguments: Any, **named: Any) -> Any:
-    """Return the items that ``give`` gives, and remember them to be closed."""
-    place = len(kept)
-    items = give(*arguments, **named)
-    if items not in kept:
-        kept.insert(place, items)
-    return items
-
-
-async def close(kept: Iterable[Any]) -> None:
-    for items in kept:
-        await items.aclose()

@@ -104,13 +104,19 @@ class Inbound:
         self._kept = bytearray()
 
     async def request(self) -> RequestHead | None:
-        """Return the head of the next request, None when the client has left."""
+        """Return the head of the next request, None when the client has left or speaks no HTTP (such as TLS)."""
         while (end := self._kept.find(b"\r\n\r\n")) < 0:
             if len(self._kept) > HEAD_LIMIT or not await self._more():
                 return None
         first, *lines = bytes(self._kept[:end]).decode("latin1").split("\r\n")
         del self._kept[: end + 4]
-        method, target, version = first.split(" ")
+        words = first.split(" ")
+        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+            return None
+        method, target, version = words
+        if target.startswith("http://"):
+            # The absolute form, as a forward proxy is asked (RFC 9112 section 3.2.2): every host is the one behind us.
+            target = "/" + target.removeprefix("http://").partition("/")[2]
         return RequestHead(method, target, version, Headers.of(lines))
 
     async def body(self, head: RequestHead) -> bytes:
