@@ -84,7 +84,8 @@ async def test_gzip_leaves_alone_who_does_not_take_it():
 async def test_inject_puts_a_script_into_every_body():
     async with through("inject") as (server, _, connection):
         for path in ("json", "chunked"):
-            body = (await connection.request("GET", f"/api/{path}")).body
+            body = (await connection.request("GET", f"/api/{path}", {"Accept-Encoding": "gzip"})).body
+            assert "accept-encoding" not in server.got[-1].headers
             assert body.startswith(b'{"number": ')
             assert body.endswith(b"</script>")
         assert (await connection.request("GET", "/api/missing")).body == b""

@@ -171,6 +171,13 @@ async def test_cutting_breaks_every_connection():
         assert (await request(hop.port, "GET", "/")).status == 200
 
 
+@pytest.mark.parametrize("name", BEHAVIOURS)
+async def test_every_behaviour_has_a_parameter_that_it_takes_or_needs_none(name):
+    async with Hop(1, name) as hop:
+        hop.set("pass")
+        hop.set(name)
+
+
 @pytest.mark.parametrize("name", ["nonsense", "cut-at:soon", "pass:1", "block-page:1inx"])
 async def test_a_behaviour_that_means_nothing_is_refused(name):
     async with Hop(1) as hop:

@@ -110,7 +110,8 @@ class Behaviour:
     def __post_init__(self) -> None:
         if self.default is None and self.parameter:
             raise ValueError(f"{self.name} takes no parameter, was given {self.parameter!r}")
-        self.parameter = self.parameter or str(self.default or "")
+        if not self.parameter and self.default is not None:
+            self.parameter = str(self.default)
         if isinstance(self.default, float):
             self.amount = float(self.parameter)
         self.start()

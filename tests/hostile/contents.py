@@ -92,6 +92,8 @@ class Inject(Behaviour):
 
     async def answer(self, request: Request, onward: Onward) -> AsyncIterator[Item]:
         script, head = SCRIPT.encode(), None
+        # Who wants to write into bodies sees to it that they can be read.
+        request.head.headers.remove_all("accept-encoding")
         async for item in onward(request):
             if isinstance(item, Head):
                 head = item
