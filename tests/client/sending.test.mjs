@@ -51,7 +51,7 @@ test("an answer that was lost is asked for again under the same messageId", asyn
   const { world, seen, clock } = await live();
   let lost = 2;
   world.network.plain = (request) => {
-    if (request.method !== "POST" || lost === 0) return undefined;
+    if (request.path !== "/events" || lost === 0) return undefined;
     lost -= 1;
     world._publish(request); // it arrived; the answer does not
     return null;

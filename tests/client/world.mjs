@@ -142,6 +142,7 @@ export class World {
     this.streams = [];
     this.opened = [];
     this.requests = [];
+    this.reports = [];
     this.waiting = [];
     this.local = storageArea();
     this.locks = new FakeLocks();
@@ -183,7 +184,8 @@ export class World {
     const [path, query] = url.split("?");
     const parameters = Object.fromEntries(new URLSearchParams(query ?? ""));
     const request = { method, path: path.replace(/^.*\/sessions\/[^/]+/, ""), parameters, headers, body: body && JSON.parse(body), at: this.clock.ms };
-    this.requests.push(request);
+    // What clients say of themselves is apart: nothing they do waits for it.
+    (request.path.endsWith("/diagnostics/reports") ? this.reports : this.requests).push(request);
     const given = await this._route(request, signal);
     if (signal.aborted) throw Object.assign(new Error("aborted"), { name: "AbortError" });
     if (given === null) throw new TypeError("network error");
@@ -205,6 +207,7 @@ export class World {
     if (plain === "page") return BLOCK_PAGE;
     const { method, path, parameters } = request;
     const { server } = this;
+    if (path.endsWith("/diagnostics/reports")) return answer(204, null);
     if (method === "POST" && path === "/tickets") return answer(201, { ticket: `ticket-${this.requests.length}` });
     if (method === "POST" && path === "/events") return this._publish(request);
     if (path === "") return answer(200, { sessionId: "s", status: server.status, lastEventId: server.last, features: FEATURES });

@@ -29,7 +29,10 @@ const SHORTEST_RENEWAL_SECONDS = 10;
 const REFRESH_SECONDS = 1;
 
 export class Client {
-  /** `core` is {requests, intake, token, signIn, environment, clientId, heartbeat, tiers}; `changed` hears of the status. */
+  /**
+   * `core` is {requests, intake, token, signIn, reporter, environment, clientId, heartbeat, tiers}; `changed` hears of
+   * the status.
+   */
   constructor(core, changed) {
     Object.assign(this, core);
     this.clock = core.environment.clock;
@@ -118,6 +121,7 @@ export class Client {
       this._facts.reason = reasonFor(event, machine, this._facts.reason);
       this._note(before, event, machine);
     }
+    this.reporter?.saw(before, event, machine);
     for (const action of actions) this[action](detail);
     this._changed();
   }

@@ -44,6 +44,13 @@ export class Requests {
     return this._send("POST", this.url(path), { ...options, body, headers });
   }
 
+  /** Tell the server what is no matter of the session: how its clients fare (DESIGN 4.9). */
+  async report(document, options = {}) {
+    const { body, headers } = await this._encode(document);
+    const url = this.api.replace(/\/sessions\/[^/]*$/, "/diagnostics/reports");
+    return this._send("POST", url, { ...options, body, headers });
+  }
+
   /** Send, and once more with a new token where the old one was refused. */
   async _send(method, url, options) {
     let token;

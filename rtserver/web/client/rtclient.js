@@ -17,6 +17,7 @@ import { browserEnvironment, randomId } from "./environment.js";
 import { Intake } from "./intake.js";
 import { TIERS } from "./machine.js";
 import { readOptions } from "./options.js";
+import { Reporter } from "./reporter.js";
 import { Requests } from "./requests.js";
 import { Sender } from "./sender.js";
 import { Sharing } from "./sharing.js";
@@ -60,6 +61,10 @@ class Connection {
       requests, token, environment, intake: this._intake, clientId: randomId(), heartbeat: options.heartbeat, tiers,
       knownTypes: new Set([...(eventTypes ?? []), ...options.types]), signIn: new SignIn(options.loginUrl, environment),
     };
+    core.reporter = new Reporter({
+      requests, clock: this._clock, storage: environment.sessionStorage, navigator: environment.navigator,
+      clientId: core.clientId, sessionId: options.sessionId, signal: this._life.signal,
+    });
     this._client = new Client(core, () => this._changed());
     this._typing = new Typing(requests, this._clock);
     this._wake = new Wake(environment, (word) => this._woke(word));
