@@ -50,6 +50,7 @@ LEVELS = (
     "client.errors",
     "client.answer client.eventstream client.machine client.position client.proxy client.timing",
     "client.connection client.delays client.status client.tokens client.verdict",
+    "client.reporter",
     "client.inbox client.runs client.transport",
     "client.api",
     "client.bootstrap client.outbox client.polls client.stream",

@@ -11,8 +11,11 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
+import msgspec
+
 from rtserver.client.answer import Answer, Head
 from rtserver.client.position import moment_of
+from rtserver.client.reporter import Told
 from rtserver.client.tokens import Tokens
 from rtserver.client.transport import Transport
 
@@ -21,6 +24,8 @@ REQUEST_SECONDS = 10.0
 HISTORY_PAGE = 100
 # Below, gzip saves less than its headers cost.
 GZIP_MIN_BYTES = 1024
+REPORTS = "/api/diagnostics/reports"
+USER_AGENT = "rtserver.client"
 
 
 class Api:
@@ -36,6 +41,7 @@ class Api:
         self.client_id = f"py-{uuid.uuid4()}"
         self.round_trip_ms: int | None = None
         self._transport = transport
+        self.session_id = session_id
         self._path = f"/api/sessions/{quote(session_id, safe='')}"
         self._types = {"eventTypes": ",".join(event_types)} if event_types else {}
 
@@ -68,6 +74,22 @@ class Api:
             body = gzip.compress(body)
             headers["Content-Encoding"] = "gzip"
         return await self._ask("POST", "/events", headers, body, REQUEST_SECONDS)
+
+    async def report(self, told: Told) -> None:
+        """Tell the server which tier this client is on; whatever it answers is as good as any other answer."""
+        fields = {
+            "clientId": self.client_id,
+            "sessionId": self.session_id,
+            "tier": told.tier,
+            "previousTier": told.previous_tier,
+            "reason": told.reason,
+            "rttMs": self.round_trip_ms,
+            "attempts": told.attempts,
+            "userAgent": USER_AGENT,
+        }
+        headers = {"Content-Type": "application/json"} | await self.tokens.headers()
+        body = msgspec.json.encode(fields)
+        await self._transport.request("POST", REPORTS, headers, body, timeout_seconds=REQUEST_SECONDS)
 
     @contextlib.asynccontextmanager
     async def stream(self, cursor: str) -> AsyncIterator[tuple[Head, AsyncGenerator[bytes, None]]]:

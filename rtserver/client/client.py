@@ -23,6 +23,7 @@ from rtserver.client.machine import Tier, start_with
 from rtserver.client.outbox import Outbox
 from rtserver.client.polls import Polls
 from rtserver.client.position import Event, Position, Reset, is_cursor
+from rtserver.client.reporter import Reporter
 from rtserver.client.status import Status
 from rtserver.client.stream import Stream
 from rtserver.client.timing import Clock, SystemClock, end
@@ -73,6 +74,7 @@ class Client:
             api.tokens,
             clock,
             self._status_changed,
+            Reporter(api.report, clock),
         )
         self._shown: Status | None = None
         self._tier: str | None = None  # on which events came last

@@ -15,6 +15,7 @@ from rtserver.client.delays import Promotions, Retries, slow_retry_seconds
 from rtserver.client.errors import ClientError, TimedOut
 from rtserver.client.machine import Action, Event, Machine, State, Tier
 from rtserver.client.polls import Polls
+from rtserver.client.reporter import Reporter
 from rtserver.client.runs import Run, Runs
 from rtserver.client.status import Status, expected_delay, tier_in_use, words
 from rtserver.client.stream import Stream
@@ -46,6 +47,7 @@ class Driver:
         tokens: Tokens,
         clock: Clock,
         on_change: Callable[[Status], None],
+        reporter: Reporter,
     ) -> None:
         self.machine = machine
         self.over: Verdict | None = None
@@ -55,6 +57,7 @@ class Driver:
         self._tokens = tokens
         self._clock = clock
         self._on_change = on_change
+        self._reporter = reporter
         self._retries = Retries()
         self._promotions = Promotions()
         self._runs = Runs(clock)
@@ -109,6 +112,7 @@ class Driver:
         """Stop all of it, and return when nothing runs any more."""
         await end(*self._tasks)
         self._take_in(Verdict(Event.CLOSE))
+        await self._reporter.close()
         await self._runs.close()
 
     async def _listen(self) -> None:
@@ -127,6 +131,7 @@ class Driver:
         self.machine, actions = before.step(verdict.event)
         if verdict.event is Event.LASTED:
             self._promotions.settle()
+        self._reporter.saw(before, verdict.event, self.machine)
         if verdict.event in (Event.OK, Event.CONNECTED):
             self._as_of = self._clock.now_us() / 1e6
         if verdict.reason and (actions or self.machine != before):
