@@ -25,8 +25,8 @@ MAX_PEOPLE = 10_000
 
 # What clients give as the reason; any other word is counted as `other`, so that nobody can make up labels (P4).
 REASONS = (
-    "verified", "promoted", "deadline", "probe-together", "stream-lost", "stream-refused", "silent", "failed", "page",
-    "broken", "other",
+    "verified", "promoted", "deadline", "probe-together", "stream-lost", "stream-cut-early", "stream-refused",
+    "silent", "failed", "page", "broken", "other",
 )  # fmt: skip
 _REASON = re.compile("[a-z][a-z-]{0,39}")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")

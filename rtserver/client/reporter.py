@@ -23,6 +23,7 @@ APART_SECONDS = 60.0
 CAUSES = {
     Event.PROBE_TOGETHER: "probe-together",
     Event.STREAM_LOST: "stream-lost",
+    Event.STREAM_CUT_EARLY: "stream-cut-early",
     Event.STREAM_REFUSED: "stream-refused",
     Event.DEADLINE: "deadline",
     Event.SILENT: "silent",

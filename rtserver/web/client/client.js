@@ -29,10 +29,7 @@ const SHORTEST_RENEWAL_SECONDS = 10;
 const REFRESH_SECONDS = 1;
 
 export class Client {
-  /**
-   * `core` is {requests, intake, token, signIn, reporter, environment, clientId, heartbeat, tiers}; `changed` hears of
-   * the status.
-   */
+  /** `core`: {requests, intake, token, signIn, reporter, environment, clientId, heartbeat, tiers}; `changed` hears. */
   constructor(core, changed) {
     Object.assign(this, core);
     this.clock = core.environment.clock;

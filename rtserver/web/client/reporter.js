@@ -12,6 +12,7 @@ import { TIERS } from "./machine.js";
 const CAUSES = {
   "probe together": "probe-together",
   "stream lost": "stream-lost",
+  "stream cut early": "stream-cut-early",
   "stream refused": "stream-refused",
   deadline: "deadline",
   silent: "silent",
