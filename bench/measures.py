@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
+from bench.connections import idle_memory, kept_memory, rush, tls_memory
 from bench.growth import growth, growth_of_polls, growth_of_sessions, growth_of_sizes
 from bench.load import Found, Load, undisturbed
 from bench.polls import long_polls, questions, questions_at_most
@@ -23,7 +23,6 @@ MAX_P99_MS = 50
 MAX_BUSY = 0.8
 STREAMS = 1000
 HERD_BEHIND = 500
-TLS_CONNECTIONS = 500
 
 
 def keeps_the_rule(found: Found) -> bool:
@@ -70,45 +69,6 @@ def at_10_a_second(kind: type[Server]) -> Figures:
     """As `at_100_a_second`, at a rate that the slowest of them carries."""
     found = whole(fan_out(kind, 10, STREAMS, warm_up=3, seconds=5))
     return {name: found[name] for name in ("cpu_us", "p50_ms", "p99_ms")} | aside(found)
-
-
-def idle_memory(kind: type[Server]) -> Figures:
-    with kind() as server:
-        before = server.resident_bytes()
-        with Load(server, rate=0, seconds=0, stream_count=10_000, settle=0) as load:
-            load.run()
-            # Heartbeats and the probe have come by then, and whatever they leave behind.
-            time.sleep(3)
-            return {
-                "bytes": (server.resident_bytes() - before) / 10_000,
-                "at_0_mb": before / 1e6,
-                "at_10000_mb": server.resident_bytes() / 1e6,
-            }
-
-
-def kept_memory(kind: type[Server]) -> Figures:
-    """What a connection costs that was answered and says nothing."""
-    with kind() as server:
-        question = server.question()
-        before = server.resident_bytes()
-        with Load(server, "requests", rate=0, seconds=0, connection_count=10_000, **question) as load:
-            load.run()
-            time.sleep(1)
-            return {"bytes_kept": (server.resident_bytes() - before) / 10_000, "at_0_mb": before / 1e6}
-
-
-def tls_memory(kind: type[Server]) -> Figures:
-    """As `kept_memory`, through TLS."""
-    with kind() as server:
-        assert isinstance(server, TLS)
-        # What the first ones cost is not theirs alone.
-        few = server.kept_connections(50)
-        before = server.resident_bytes()
-        many = server.kept_connections(TLS_CONNECTIONS)
-        figures = {"bytes_kept": (server.resident_bytes() - before) / TLS_CONNECTIONS, "at_0_mb": before / 1e6}
-        for connection in (*few, *many):
-            connection.close()
-    return figures
 
 
 def single_publish(kind: type[Server]) -> Figures:
@@ -271,6 +231,7 @@ MEASURES = (
     ),
     Measure("kept", "Resident memory per idle connection that is kept, 10,000", kept_memory, (RTServer, NginxStatic)),
     Measure("tls", "Resident memory per idle connection with TLS, 500", tls_memory, (TLS,)),
+    Measure("rush", "4,000 that connect at once and ask", rush, (RTServer,)),
     Measure("growth", "50,000 deliveries a second to 100 to 15,000 streams", growth, (RTServer,), 3),
     Measure(
         "sessions",

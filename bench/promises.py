@@ -81,6 +81,9 @@ PROMISES = (
             ratio("questions", "cpu_us_request", STATIC), lambda x: x <= 6),
     Promise("answers", "304s/s of short polls, against a plain Tornado handler's", ">= 5 x",
             ratio("answers", "per_s", PEERS[1]), lambda x: x >= 5),
+    Promise("rush", "4,000 that connect at once are all answered after, s", "<= 1",
+            of("rush", "all_s"), lambda x: x <= 1),
+    Promise("rush", "the loop held meanwhile, ms", "<= 50", of("rush", "loop_held_ms"), lambda x: x <= 50),
     Promise("growth", "CPU per delivery from 1,000 to 15,000 streams grows by", "<= 1.3 x",
             of("growth", "growth"), lambda x: x <= 1.3),
 )  # fmt: skip

@@ -37,6 +37,7 @@ NAMES = {
     "cpu_us_answer": "CPU us/answer",
     "per_answer": "events in an answer",
     "bytes_kept": "bytes a connection",
+    "all_s": "all answered, s",
     "growth": "worst of the larger to 1,000 streams",
     "server_busy": "server's core",
     "load_busy": "load's core",

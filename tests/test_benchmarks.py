@@ -25,7 +25,7 @@ def test_a_ratio_is_of_servers_that_are_compared_in_that_row():
         names = (
             "cpu_us cpu_us_answer cpu_us_request deliveries_per_s p99_ms per_s share growth held_ms bytes bytes_kept"
         )
-        names += " live_99_s live_all_s publish_p99_ms"
+        names += " all_s loop_held_ms live_99_s live_all_s publish_p99_ms"
         servers = {kind.name: [dict.fromkeys(names.split(), 1.0)] for kind in measure.compares}
         for promise in PROMISES:
             if promise.measure == measure.name:
