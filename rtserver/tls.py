@@ -57,11 +57,15 @@ def _no_password() -> str:
 
 def bound(transport: asyncio.Transport) -> None:
     """Let any unsent byte count as full, below TLS as well: else asyncio keeps 64 KB there before it says so."""
-    transport.set_write_buffer_limits(high=0)
     protocol = getattr(transport, "_ssl_protocol", None)
     below = getattr(protocol, "_transport", None)
-    if below is not None:
-        below.set_write_buffer_limits(high=0)
+    if below is None:
+        transport.set_write_buffer_limits(high=0)
+        return
+    below.set_write_buffer_limits(high=0)
+    # TLS is full at the limit, not beyond it: with 0 it would be full when all has been sent, and nothing would say
+    # that it is free again but the next byte from the client.
+    transport.set_write_buffer_limits(high=1)
 
 
 class StreamTransport(asyncio.Transport):

@@ -52,6 +52,15 @@ async def test_every_tier_works(secure):
     await until(lambda: secure.hub.streams.count == 0)
 
 
+async def test_each_event_comes_although_the_client_says_nothing_in_between(secure):
+    async with secure.stream() as stream:
+        await stream.until("connected")
+        for number in range(6):
+            # Large and small: full is what was not sent, not what was.
+            entry = await secure.publish(f"{number}" * (6000 if number % 2 else 1))
+            assert (await asyncio.wait_for(stream.durable(), 5)).id == entry["id"]
+
+
 async def test_many_requests_go_over_one_connection(secure):
     async with Connection(secure.port, context=secure._context) as connection:
         for _ in range(3):
