@@ -1,4 +1,4 @@
-"""The terminal session of README.rst, taken out of it and run as it is pasted."""
+"""Terminal sessions of the documentation, taken out of it and run as they are pasted; that of README.rst first."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ EXPECTED = (
 )
 
 
-def blocks() -> list[str]:
-    """Return the session's blocks, in order."""
-    found = _BLOCK.findall(README.read_text())
+def blocks(page: Path = README) -> list[str]:
+    """Return the blocks for a shell of a page, in order."""
+    found = _BLOCK.findall(page.read_text())
     return ["\n".join(line[4:] for line in block.splitlines()).strip() + "\n" for block in found]
 
 
@@ -44,22 +44,28 @@ def run_session(
     With ``port`` the session uses that one instead of its own, which may be taken.  ``inside`` is what the shell calls
     the directory, where that is something else.
     """
+    session = blocks() if port is None else [block.replace("8081", str(port)) for block in blocks()]
+    session[0] = f"cd {inside or directory}\n{session[0]}"
+    return paste(session, directory, shell=shell, env=env)
+
+
+def paste(
+    session: list[str], directory: Path, *, shell: tuple[str, ...] = ("bash",), env: dict[str, str] | None = None
+) -> list[str]:
+    """Paste blocks one after the other into a shell; return what each has shown."""
     marker = "--- end of block ---"
-    script = "".join(f"{block}\necho '{marker}'\n" for block in blocks())
-    if port is not None:
-        script = script.replace("8081", str(port))
-    script = f"cd {inside or directory}\n{script}"
+    script = "".join(f"{block}\necho '{marker}'\n" for block in session)
     pasted = run(shell, SESSION_SECONDS, directory, env or environment(), typed=script)
     shown = pasted.shown.split(marker + "\n")
-    assert len(shown) == len(blocks()) + 1, pasted
+    assert len(shown) == len(session) + 1, pasted
     return shown[:-1]
 
 
-def missing(shown: list[str]) -> list[str]:
+def missing(shown: list[str], expected: tuple[tuple[str, ...], ...] = EXPECTED) -> list[str]:
     """Return what should have been shown and was not, block by block."""
     return [
         f"block {number}: no {pattern!r} in {output!r}"
-        for number, (output, patterns) in enumerate(zip(shown, EXPECTED, strict=True), 1)
+        for number, (output, patterns) in enumerate(zip(shown, expected, strict=True), 1)
         for pattern in patterns
         if not re.search(pattern, output, re.IGNORECASE)
     ]

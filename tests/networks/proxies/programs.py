@@ -128,8 +128,8 @@ shutdown_lifetime 0 seconds
 cache_effective_user {account}
 hosts_file {directory}/hosts
 """
-    # A name that leads to this machine: some clients use no proxy for 127.0.0.1.
-    hosts = "127.0.0.1 rt.example\n"
+    # A name of its own for this machine: some clients use no proxy for the usual ones.
+    hosts = "127.0.0.1 localhost rt.example\n"
 
     def __init__(self, upstream_port: int, directory: Path | None = None, kind: str = "recommended") -> None:
         # It refuses to be root, and its account must get to its files: tests keep theirs where only root does.
