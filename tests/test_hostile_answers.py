@@ -127,5 +127,15 @@ async def test_ntlm_asks_twice_on_each_connection():
                     response = await other.request("GET", "/api/json")
                     statuses.append(response.status)
                     assert response.headers.get("www-authenticate") == ("NTLM" if response.status == 401 else None)
+                    assert (await other.request("GET", "/page")).status == 200
             assert statuses == [401, 401, 200, 200]
-        assert len(server.got) == 4
+        assert [got.path for got in server.got].count("/api/json") == 4
+
+
+async def test_ntlm_answered_takes_its_time_once_on_each_connection():
+    async with through("ntlm-answered:2", speed=10) as (_, hop, connection), Connection(hop.port) as other:
+        for each in (connection, connection, other):
+            assert (await each.request("GET", "/api/json")).status == 200
+        await until(lambda: hop.exchanges[-1].ended_at)
+        took = [exchange.ended_at - exchange.began_at for exchange in hop.exchanges]
+        assert [seconds >= 0.2 for seconds in took] == [True, False, True]

@@ -89,6 +89,7 @@ async def test_inject_puts_a_script_into_every_body():
             assert body.startswith(b'{"number": ')
             assert body.endswith(b"</script>")
         assert (await connection.request("GET", "/api/missing")).body == b""
+        assert (await connection.request("GET", "/page")).body == b"<p>page</p>"
         await open_stream(server, connection)
         await connection.read_head()
         assert (await connection.read_chunk()).startswith(b"<script>")

@@ -32,6 +32,7 @@ async def test_stalls_come_now_and_then_and_end():
     async with through("stalls:3", speed=10) as (_, hop, connection):
         for _ in range(12):
             assert (await connection.request("GET", "/api/json")).json
+        await until(lambda: hop.exchanges[-1].ended_at)
         took = [exchange.ended_at - exchange.began_at for exchange in hop.exchanges]
         assert took[9] >= 0.3
         assert min(took) < 0.3

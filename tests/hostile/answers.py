@@ -166,15 +166,30 @@ class RefuseChunked(Behaviour):
 class Ntlm(Behaviour):
     name = "ntlm"
     number = "31"
-    summary = "the first two requests of each connection get a 401 that is not the server's, in N seconds together"
+    summary = "the API's first two requests on each connection get a 401 of the network's, in N seconds together"
     default = 6.0
 
     async def answer(self, request: Request, onward: Onward) -> AsyncIterator[Item]:
-        if request.client.exchanges <= 2:
+        if request.exchange.is_api and request.client.asked_to_log_in < 2:
+            request.client.asked_to_log_in += 1
             await self.pause(self.amount / 2)
             for item in page(401, "Authentication required", ("WWW-Authenticate", "NTLM")):
                 yield item
             return
+        async for item in onward(request):
+            yield item
+
+
+class NtlmAnswered(Behaviour):
+    name = "ntlm-answered"
+    number = "31"
+    summary = "the same as a script sees it in a browser that logs in by itself: N seconds more on each connection"
+    default = 6.0
+
+    async def answer(self, request: Request, onward: Onward) -> AsyncIterator[Item]:
+        if request.exchange.is_api and not request.client.asked_to_log_in:
+            request.client.asked_to_log_in += 2
+            await self.pause(self.amount)
         async for item in onward(request):
             yield item
 

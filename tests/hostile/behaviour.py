@@ -56,7 +56,7 @@ class Client:
     """One connection of a client, with what behaviours remember about it."""
 
     opened_at: float
-    exchanges: int = 0
+    asked_to_log_in: int = 0
 
 
 @dataclass

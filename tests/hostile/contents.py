@@ -88,9 +88,13 @@ class Gzip(Behaviour):
 class Inject(Behaviour):
     name = "inject"
     number = "32"
-    summary = "a script is put before the body of an event stream, after any other one"
+    summary = "a script is put into what the API answers: before an event stream, after anything else"
 
     async def answer(self, request: Request, onward: Onward) -> AsyncIterator[Item]:
+        if not request.exchange.is_api:
+            async for item in onward(request):
+                yield item
+            return
         script, head = SCRIPT.encode(), None
         # Who wants to write into bodies sees to it that they can be read.
         request.head.headers.remove_all("accept-encoding")

@@ -175,7 +175,6 @@ class Hop:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             head.headers.remove_all("expect")
         body = await inbound.body(head)
-        client.exchanges += 1
         request = Request(head, body, exchange_of(head, began_at), client, self.clock)
         self.exchanges.append(request.exchange)
         self.most_held = max(self.most_held, self.held)
