@@ -1,6 +1,8 @@
 """What clients report: read strictly, kept in sums, and bounded."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -140,3 +142,11 @@ def test_of_so_many_people_the_tier_is_remembered(people):
         reports.add("n", f"p{number}", report())
     assert reports.tier_of("p0") == ("long-poll" if people < 4 else None)
     assert reports.tier_of(f"p{people - 1}") == "long-poll"
+
+
+def test_every_field_and_reason_is_explained():
+    page = (Path(__file__).parent.parent / "docs" / "diagnostics.rst").read_text()
+    told = page.partition("What clients report")[2]
+    assert set(re.findall(r"^``(\w+)``  ", told, re.MULTILINE)) == set(WHOLE)
+    for reason in REASONS:
+        assert f"``{reason}``" in told

@@ -121,3 +121,19 @@ test("what happens while no tier runs is not the tier's fault", async () => {
   await clock.advance(20);
   assert.deepEqual(reports.map(({ tier, reason, attempts }) => [tier, reason, attempts]), [["long-poll", "silent", 10]]);
 });
+
+test("a tier that is given up soon after the last report is told when a minute has passed", async () => {
+  const sent = [];
+  const { clock } = new World();
+  const began = clock.ms;
+  const requests = { roundTripMs: 0, report: ({ tier }) => sent.push([tier, (clock.ms - began) / 1000]) };
+  const reporter = new Reporter({ requests, clock, storage: storageArea(), signal: new AbortController().signal });
+  const live = { tier: "sse", failures: 0, verified: true, state: "live" };
+  reporter.saw({ ...live, verified: false }, "probe apart", live);
+  await clock.advance(10);
+  reporter.saw({ ...live, state: "checking" }, "ok", { ...live, tier: "long-poll", verified: false });
+  await clock.advance(120);
+  const [[, first], [, second]] = sent;
+  assert.deepEqual(sent.map(([tier]) => tier), ["sse", "long-poll"]);
+  assert.equal(second - first, APART_SECONDS);
+});

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.sabotage.clients import CLIENTS
 from tests.sabotage.defect import Defect
+from tests.sabotage.diagnostics import DIAGNOSTICS
 from tests.sabotage.polling import POLLING
 from tests.sabotage.python_client import PYTHON_CLIENT
 from tests.sabotage.speed import SPEED
@@ -353,6 +354,7 @@ DEFECTS = (
     ),
     *PYTHON_CLIENT,
     *CLIENTS,
+    *DIAGNOSTICS,
     *POLLING,
     *SPEED,
     *WIRE_DEFECTS,
