@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import statistics
 from pathlib import Path
 
+from bench.promises import WIRE_PROMISES
 from tests import certificates, siege
 from tests.accept.clone import ROOT
 from tests.accept.core import planted, run_tests
 from tests.accept.lines import Line, Outcome
+from tests.accept.speed import load_line, row
 from tests.corpus import CORPUS
 from tests.front import MISSING, NGINX
 from tests.test_smuggling import READ_OTHERWISE
@@ -74,6 +77,12 @@ def defects(directory: Path) -> Outcome:
 
 
 LINES = (
+    *(
+        Line(f"{each.title}: {each.bound}", functools.partial(row, each))
+        for each in WIRE_PROMISES
+        if each.measure not in ("rush", "tls")  # below, with both wires
+    ),
+    load_line("polls", "questions", "answers"),
     Line("The corpus has one outcome cut at every byte and over sockets; nginx in front agrees on each end", smuggling),
     Line("hypothesis cuts every entry at several places at once with the same outcome", hypothesis),
     Line("The contract, delivery, streams and polls on this server's wire and on Tornado's", both_wires),
