@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from rtserver.client.answer import Answer, Head
+from rtserver.client.delays import Heartbeat
 from rtserver.client.position import moment_of
 from rtserver.client.reporter import Told
 from rtserver.client.tokens import Tokens
@@ -40,6 +41,7 @@ class Api:
         self.tokens = tokens
         self.client_id = f"py-{uuid.uuid4()}"
         self.round_trip_ms: int | None = None
+        self.heartbeat = Heartbeat()
         self._transport = transport
         self.session_id = session_id
         self._path = f"/api/sessions/{quote(session_id, safe='')}"
@@ -94,7 +96,10 @@ class Api:
     @contextlib.asynccontextmanager
     async def stream(self, cursor: str) -> AsyncIterator[tuple[Head, AsyncGenerator[bytes, None]]]:
         """Open the event stream from a cursor on; the answer may be a refusal."""
-        path = f"{self._path}/events?{urlencode({'lastEventId': cursor} | self._types)}"
+        query: dict[str, str | int] = {"lastEventId": cursor, **self._types}
+        if self.heartbeat.seconds is not None:
+            query["heartbeat"] = self.heartbeat.seconds
+        path = f"{self._path}/events?{urlencode(query)}"
         for is_last in (False, True):
             headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"} | await self.tokens.headers()
             async with self._transport.stream(path, headers, timeout_seconds=REQUEST_SECONDS) as (head, pieces):

@@ -79,6 +79,7 @@ class Client:
         self._shown: Status | None = None
         self._tier: str | None = None  # on which events came last
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._delivering: asyncio.Task[None] | None = None
 
     @property
     def status(self) -> Status:
@@ -98,8 +99,7 @@ class Client:
     async def __aenter__(self) -> Client:
         if self._follows:
             self._driver.start()
-        if self._on_event is not None:
-            self._do(self._deliver())
+        self._begin_to_deliver()
         return self
 
     async def __aexit__(self, *details: object) -> None:
@@ -153,7 +153,8 @@ class Client:
 
     def refresh(self) -> None:
         """Try now: ask what is new, do not wait for the next attempt, and probe a better tier."""
-        self._inbox.is_over = False
+        self._inbox.reopen()
+        self._begin_to_deliver()
         self._driver.say(MachineEvent.REFRESH)
         self._driver.say(MachineEvent.PROMOTE_DUE)
 
@@ -168,6 +169,11 @@ class Client:
             _raise(found)
             raise ClientError(found.reason)
         return found[0]
+
+    def _begin_to_deliver(self) -> None:
+        """Hand on what comes; again, where that has ended with the session or the token."""
+        if self._on_event is not None and (self._delivering is None or self._delivering.done()):
+            self._delivering = self._do(self._deliver())
 
     async def _deliver(self) -> None:
         while (item := await self._inbox.get()) is not None:
@@ -197,10 +203,11 @@ class Client:
             if waiting is not None:
                 self._do(waiting)
 
-    def _do(self, doing: Coroutine[Any, Any, None]) -> None:
+    def _do(self, doing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(doing)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def connect(

@@ -17,6 +17,10 @@ MIN_POLL_SECONDS, MAX_POLL_SECONDS, DEFAULT_POLL_SECONDS = 3.0, 10.0, 5.0
 # What networks let be held differs: most allow half a minute, and those that do not say so by cutting.
 FIRST_HOLD_SECONDS, MIN_HOLD_SECONDS, MAX_HOLD_SECONDS = 10, 5, 25
 GOOD_HOLDS = 5
+# Silences of about the same length before a cut, and longer than messages leave between them.
+SAME_SILENCE_SECONDS, MIN_SILENCE_SECONDS = 1.0, 5.0
+# What a server takes (DESIGN 4.4).
+MIN_HEARTBEAT_SECONDS, MAX_HEARTBEAT_SECONDS = 5, 60
 
 
 class Retries:
@@ -68,6 +72,23 @@ class Promotions:
         minutes = PROMOTION_MINUTES[min(self._count, len(PROMOTION_MINUTES) - 1)]
         self._count += 1
         return minutes * 60 * (0.8 + 0.4 * random)
+
+
+class Heartbeat:
+    """Which heartbeat to ask for, ``seconds``: None is the server's own, until the network closes what is silent."""
+
+    def __init__(self) -> None:
+        self.seconds: int | None = None
+        self._silent_seconds: float | None = None
+
+    def was_cut(self, silent_seconds: float) -> None:
+        """A stream was cut after so much silence: twice after the same is no accident."""
+        before, self._silent_seconds = self._silent_seconds, silent_seconds
+        is_same = before is not None and abs(silent_seconds - before) <= SAME_SILENCE_SECONDS
+        if is_same and silent_seconds >= MIN_SILENCE_SECONDS:
+            self.seconds = max(
+                MIN_HEARTBEAT_SECONDS, min(int(silent_seconds / 2), self.seconds or MAX_HEARTBEAT_SECONDS)
+            )
 
 
 class Hold:

@@ -17,6 +17,10 @@ from rtserver.client.position import event_of_item, reset_of
 from rtserver.client.timing import Clock
 from rtserver.client.verdict import Verdict, judge, judge_error
 
+# What a proxy says that has waited too long for an answer: it is asked to wait less, that is all.
+WAITED_TOO_LONG = (502, 504)
+# Who answers sooner has not waited.
+SHORTEST_CUT_SECONDS = 0.5
 # What a poll says that was held and had no news, where the server does not say it.
 DEFAULT_RETRY_AFTER_SECONDS = 5.0
 
@@ -47,11 +51,16 @@ class Polls:
         """Poll and be held: so long, or as long as the network lets us."""
         cursor, began_at = self._inbox.position.cursor, self._clock.now()
         held = self._hold.seconds if held_seconds is None else held_seconds
+        status = 0
         try:
-            verdict = await self._take_long(await self._api.long_poll(cursor, held), cursor)
+            answer = await self._api.long_poll(cursor, held)
+            status = answer.status
+            verdict = await self._take_long(answer, cursor)
         except ClientError as error:
             verdict = judge_error(error)
         lasted_seconds = self._clock.now() - began_at
+        if status in WAITED_TOO_LONG and held > 0 and lasted_seconds >= SHORTEST_CUT_SECONDS:
+            verdict = Verdict(Event.FAILED, "something on the way waited too long")
         if verdict.event is Event.OK and lasted_seconds >= held > 0:
             self._hold.lasted()
         elif verdict.event in (Event.FAILED, Event.BROKEN, Event.PAGE) and held > 0:

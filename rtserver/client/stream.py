@@ -79,7 +79,9 @@ class Stream:
             yield judge_error(error)
 
     def _lost(self) -> Event:
-        """Return what an end that nobody announced is."""
+        """Return what an end that nobody announced is; it may be that the network closes what is silent."""
+        if self._connected_at is not None:
+            self._api.heartbeat.was_cut(self._clock.now() - self.heard_at)
         age_seconds = None if self._connected_at is None else self._clock.now() - self._connected_at
         is_early = age_seconds is not None and age_seconds < CUT_EARLY_SECONDS
         return Event.STREAM_CUT_EARLY if is_early else Event.STREAM_LOST

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { holdAfterCut, pollInterval, promotionDelay, retryAfter, retryDelay, slowDelay } from "../../rtserver/web/client/backoff.js";
 import { decodeId, isSameLife, timestampOf } from "../../rtserver/web/client/cursor.js";
 import { expectedDelay, featuresOf } from "../../rtserver/web/client/features.js";
+import { Heartbeat } from "../../rtserver/web/client/heartbeat.js";
 import { Inbox } from "../../rtserver/web/client/inbox.js";
 import { readOptions } from "../../rtserver/web/client/options.js";
 import { MAX_CHARACTERS, MAX_ENTRIES, add, merge, outcome, parse, remove } from "../../rtserver/web/client/outbox.js";
@@ -145,6 +146,18 @@ test("waiting slowly is half a minute to a minute; better tiers are tried after 
 
 test("polls keep to 3 to 10 s, 5 where nobody says", () => {
   assert.deepEqual(["1", "3", "7", "10", "600", null, "x", ""].map(pollInterval), [3, 3, 7, 10, 10, 5, 5, 5]);
+});
+
+test("a network that closes what is silent is asked for heartbeats in time", () => {
+  const heartbeat = new Heartbeat(undefined);
+  for (const silent of [15, 22, 0.3, 0.4, 29, 15.2]) {
+    heartbeat.wasCut(silent);
+    assert.equal(heartbeat.seconds, undefined);
+  }
+  heartbeat.wasCut(15.1);
+  assert.equal(heartbeat.seconds, 7);
+  for (const silent of [6, 6.1, 20, 20]) heartbeat.wasCut(silent);
+  assert.equal(heartbeat.seconds, 5);
 });
 
 test("a hold that was cut is shortened", () => assert.deepEqual([30, 10, 3].map(holdAfterCut), [21, 7, 5]));

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtserver.client.delays import Hold, Promotions, Retries, poll_seconds, slow_retry_seconds
+from rtserver.client.delays import Heartbeat, Hold, Promotions, Retries, poll_seconds, slow_retry_seconds
 from rtserver.client.machine import Tier
 
 SPREAD = (0.0, 0.5, 0.999)
@@ -64,6 +64,19 @@ def test_slow_retries_are_half_a_minute_to_a_minute():
 )
 def test_polls_are_as_often_as_the_server_says_within_three_and_ten_seconds(told, seconds):
     assert poll_seconds(told) == seconds
+
+
+def test_a_network_that_closes_what_is_silent_gets_heartbeats_in_time():
+    heartbeat = Heartbeat()
+
+    for silent_seconds in (15.0, 22.0, 0.3, 0.4, 29.0, 15.2):
+        heartbeat.was_cut(silent_seconds)
+        assert heartbeat.seconds is None, "by accident"
+    heartbeat.was_cut(15.1)
+    assert heartbeat.seconds == 7
+    for silent_seconds in (6.0, 6.1, 20.0, 20.0):
+        heartbeat.was_cut(silent_seconds)
+    assert heartbeat.seconds == 5
 
 
 def test_polls_are_held_longer_where_that_works():

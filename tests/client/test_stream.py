@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from rtserver.client.answer import Head
-from rtserver.client.delays import Retries
+from rtserver.client.delays import Heartbeat, Retries
 from rtserver.client.errors import Unreachable
 from rtserver.client.inbox import Inbox
 from rtserver.client.machine import Tier
@@ -33,6 +33,7 @@ class Script:
     def __init__(self, *pieces, head=HEAD):
         self.clock = HandClock()
         self.asked = []
+        self.heartbeat = Heartbeat()
         self._pieces = pieces
         self._head = head
 

@@ -53,6 +53,19 @@ async def test_a_refused_token_is_replaced_once_and_then_the_client_is_signed_ou
     assert alice.client.status.tier is None
 
 
+async def test_who_has_signed_in_again_is_handed_events_again(api, follow):
+    tokens = ["of nobody"]
+
+    async with follow(api, who=None, token=lambda: tokens[-1]) as alice:
+        await alice.until("signed-out")
+        await until(lambda: alice.client._delivering.done())
+        tokens.append(api.token("alice"))
+        alice.client.refresh()
+        await alice.until("live")
+        await api.publish("hello")
+        await alice.saw("hello")
+
+
 async def test_a_token_function_that_fails_is_asked_again_like_a_network(api, follow):
     failing = [True]
 

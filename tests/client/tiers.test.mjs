@@ -142,6 +142,18 @@ test("streams that are cut early again and again are given up, and probed less a
   assert.equal(seen.client.status.state, "live");
 });
 
+test("where what is silent for 15 s is closed, heartbeats are asked for in time", async () => {
+  const { clock, world, seen } = await live();
+  for (let cut = 1; cut <= 2; cut++) {
+    await clock.advance(14);
+    world.cut();
+    await clock.advance(8);
+    assert.equal(seen.client.status.state, "live");
+  }
+  assert.match(world.opened.at(-1), /heartbeat=7/);
+  assert.doesNotMatch(world.opened.at(-2), /heartbeat/);
+});
+
 test("an outage is no strike against streams", async () => {
   const { clock, world, seen } = await live();
   for (let cut = 1; cut <= 5; cut++) {
@@ -267,6 +279,19 @@ test("what is cut after two seconds, whenever there is nothing to say, is no lon
   }
   assert.equal(seen.client.status.state, "polling");
   assert.equal(contents(seen).length, 20);
+});
+
+test("a proxy that waits no longer than 12 s is asked to hold less, and long polls go on", async () => {
+  const { clock, world, seen } = await start((each) => {
+    each.network.streams = "refused";
+    each.network.held = "504 after 12 s";
+  });
+  await clock.advance(10);
+  assert.equal(seen.client.status.state, "delayed");
+  await clock.advance(45);
+  assert.equal(seen.client.status.tier, "long-poll");
+  const asked = world.requests.filter(({ path, parameters }) => path === "/updates" && Number(parameters.timeout) > 0);
+  assert.deepEqual(asked.map(({ parameters }) => Number(parameters.timeout)).slice(0, 3), [10, 30, 8]);
 });
 
 test("a promotion loses nothing: what came by both is told once", async () => {

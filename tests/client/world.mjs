@@ -220,7 +220,8 @@ export class World {
       const cut = new Promise((resolve) => this.clock.setTimeout(() => resolve(null), 2000));
       return Promise.race([this._updates(request, signal), cut]);
     }
-    if (path === "/updates" && held !== "pass" && Number(parameters.timeout) > 0) return this._heldBadly(held, signal);
+    const isHeldBadly = held === "504 after 12 s" ? Number(parameters.timeout) > 12 : held !== "pass";
+    if (path === "/updates" && isHeldBadly && Number(parameters.timeout) > 0) return this._heldBadly(held, signal);
     return this._updates(request, signal);
   }
 
@@ -242,6 +243,10 @@ export class World {
 
   _heldBadly(held, signal) {
     if (held === "page") return BLOCK_PAGE;
+    if (held === "504 after 12 s") {
+      const late = { ...BLOCK_PAGE, status: 504 };
+      return new Promise((resolve) => this.clock.setTimeout(() => resolve(late), 12_000));
+    }
     return new Promise((resolve) => {
       signal.addEventListener("abort", () => resolve(null));
       if (held === "cut") this.clock.setTimeout(() => resolve(null), 2000);

@@ -16,7 +16,11 @@ export async function openStream({ requests, intake, token, environment, heartbe
     if (answer.verdict !== "ok") return hear(answer.verdict, answer);
     ticket = answer.body?.ticket;
   }
-  const url = requests.url("/events", { ...intake.parameters, compact: undefined, lastEventId: intake.cursor, heartbeat, ticket });
+  const url = requests.url("/events", { ...intake.parameters, compact: undefined, lastEventId: intake.cursor, heartbeat: heartbeat.seconds, ticket });
+  const listen = (word, detail) => {
+    if (typeof detail.silent === "number") heartbeat.wasCut(detail.silent);
+    hear(word, detail);
+  };
   const types = [...KNOWN_TYPES, ...knownTypes];
-  attempt.own(new Stream(environment.EventSource, url, types, environment.clock, hear));
+  attempt.own(new Stream(environment.EventSource, url, types, environment.clock, listen));
 }

@@ -16,6 +16,8 @@ const SLACK_SECONDS = 10;
 /** Failing sooner than this is not being cut but finding nobody. */
 const CUT_SECONDS = 0.5;
 const MAX_CUTS = 3;
+/** What a proxy says that has waited too long for an answer. */
+const WAITED_TOO_LONG = [408, 502, 504];
 
 export class Polling {
   /** `core` is {requests, intake, clock, clientId}. */
@@ -51,11 +53,12 @@ export class Polling {
    * between, is no accident: quick answers of a lively session prove nothing of silence.
    */
   _wasCut(seconds, answer) {
-    if (answer.verdict !== "failed" || answer.isOwnAbort || answer.elapsed < CUT_SECONDS) return answer;
+    const isCut = answer.verdict === "failed" || WAITED_TOO_LONG.includes(answer.status);
+    if (!isCut || answer.isOwnAbort || answer.elapsed < CUT_SECONDS) return answer;
     this._cuts += 1;
     this._cutAfter = answer.elapsed;
     if (answer.elapsed > 5) this._hold = Math.min(seconds, holdAfterCut(answer.elapsed));
-    if (this._cuts < MAX_CUTS) return answer;
+    if (this._cuts < MAX_CUTS) return { ...answer, verdict: "failed" };
     this._cuts = 0;
     return { ...answer, verdict: "broken" };
   }

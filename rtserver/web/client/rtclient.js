@@ -14,6 +14,7 @@
 
 import { Client } from "./client.js";
 import { browserEnvironment, randomId } from "./environment.js";
+import { Heartbeat } from "./heartbeat.js";
 import { Intake } from "./intake.js";
 import { TIERS } from "./machine.js";
 import { readOptions } from "./options.js";
@@ -58,7 +59,8 @@ class Connection {
       types: (types) => this._client.learn(types),
     });
     const core = {
-      requests, token, environment, intake: this._intake, clientId: randomId(), heartbeat: options.heartbeat, tiers,
+      requests, token, environment, intake: this._intake, clientId: randomId(), tiers,
+      heartbeat: new Heartbeat(options.heartbeat),
       knownTypes: new Set([...(eventTypes ?? []), ...options.types]), signIn: new SignIn(options.loginUrl, environment),
     };
     core.reporter = new Reporter({

@@ -26,7 +26,8 @@ const GOODBYES = { removed: "forbidden", session_deleted: "gone", session_closed
 export class Stream {
   /**
    * `hear` is called with (word, detail): `connected`, `probe apart`, `probe together`, `lasted`, `event`, `cursor`,
-   * `reset`, `heartbeat`, `goodbye` and its kin, `stream lost`, `stream cut early`, `stream refused`.
+   * `reset`, `heartbeat`, `goodbye` and its kin, `stream lost`, `stream cut early`, `stream refused`; the last three with
+   * `silent`, how many seconds nothing had been heard.
    */
   constructor(EventSource, url, types, clock, hear) {
     this._hear = (word, detail = {}) => this._source !== null && hear(word, detail);
@@ -34,6 +35,7 @@ export class Stream {
     this._types = new Set();
     this._connectedAt = null;
     this._hasLasted = false;
+    this._heardAt = null;
     this._source = new EventSource(url);
     this._source.onerror = () => this._broken();
     this._on("connected", (data) => this._connected(data));
@@ -69,6 +71,7 @@ export class Stream {
         return; // not the server's: what was damaged on the way is missed by its sequence, and fetched
       }
       if (typeof data !== "object" || data === null) return;
+      this._heardAt = this._clock.monotonic();
       then(data, message.lastEventId);
       this._aged();
     });
@@ -105,7 +108,8 @@ export class Stream {
     const isEarly = this._connectedAt !== null && this._age() < CUT_EARLY_MS;
     const lost = isEarly ? "stream cut early" : "stream lost";
     // 2 is CLOSED: refused for good; else it would try again by itself, at once for all and with its old address.
-    this._hear(this._source?.readyState === 2 ? "stream refused" : lost);
+    const silent = this._connectedAt === null ? null : (this._clock.monotonic() - this._heardAt) / 1000;
+    this._hear(this._source?.readyState === 2 ? "stream refused" : lost, { silent });
     this.close();
   }
 }
