@@ -9,7 +9,7 @@ JOBS ?= 2
 
 export PYTHONWARNINGS = default
 
-.PHONY: run test lint types unit accept sabotage simulate bench clean
+.PHONY: run test lint types unit accept networks sabotage simulate bench clean
 
 # A demonstration: a server, a conversation that goes on by itself, and lines to paste.
 run: $(VENV)/run.done
@@ -31,6 +31,10 @@ unit: $(VENV)/test.done
 # What is promised, line by line, each with its figure from a real run; PART=core for one part.
 accept: $(VENV)/test.done $(VENV)/bench.done
 	$(BIN)/python -m tests.accept $(PART)
+
+# The clients through every network there is, by the real clock (a quarter of an hour), into docs/networks-table.rst.
+networks: $(VENV)/test.done
+	$(BIN)/python -m tests.networks --quiet --table docs/networks-table.rst $(ARGS)
 
 # One planted defect per promise; each must turn its named test red.
 sabotage: $(VENV)/test.done

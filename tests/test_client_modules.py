@@ -18,7 +18,8 @@ NODE_SECONDS = 60
 
 # No DOM, no timers, no network, no storage: what goes in decides what comes out.
 PURE = {
-    "backoff", "cursor", "features", "heartbeat", "inbox", "machine", "options", "outbox", "pace", "status", "verdict", "words",
+    "backoff", "cursor", "features", "heartbeat", "inbox", "machine", "options", "outbox", "pace", "status",
+    "verdict", "words",
 }  # fmt: skip
 IMPURE_NAMES = (
     r"\b(window|document|fetch|setTimeout|setInterval|localStorage|sessionStorage|navigator|Math\.random|Date\.now)\b"

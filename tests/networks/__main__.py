@@ -16,6 +16,7 @@ from tests.networks.record import Record
 from tests.networks.row import CLIENTS
 from tests.networks.rows import ROWS
 from tests.networks.runner import run_all
+from tests.networks.table import table
 
 
 def shown(record: Record) -> str:
@@ -36,6 +37,7 @@ def main() -> int:
     parser.add_argument("--client", choices=CLIENTS, help="only this one")
     parser.add_argument("--heartbeat", type=int, default=30, help="seconds between the server's heartbeats")
     parser.add_argument("--quiet", action="store_true", help="only what is wrong")
+    parser.add_argument("--table", type=Path, help="write the table there, if nothing is wrong")
     options = parser.parse_args()
     pairs = [
         (row, client)
@@ -49,6 +51,8 @@ def main() -> int:
     for record in records:
         if not options.quiet or judge(record):
             print(shown(record))
+    if options.table and not violations:
+        options.table.write_text(table(records))
     print("\n".join(violations) or f"{len(records)} rows, nothing wrong")
     return 1 if violations else 0
 

@@ -44,10 +44,12 @@ async def _proxy(name: str, upstream_port: int, directory: Path) -> AsyncIterato
     from tests.networks.proxies import PROXIES
 
     product, kind = name.split()
+    is_forward = product == "squid"
+    product = product.partition("-")[0]
     directory.mkdir(parents=True)
     proxy = PROXIES[product](upstream_port, directory, kind=kind)
     await asyncio.to_thread(proxy.__enter__)
     try:
-        yield proxy.url, getattr(proxy, "proxy_url", "")
+        yield (f"http://127.0.0.1:{upstream_port}", proxy.proxy_url) if is_forward else (proxy.url, "")
     finally:
         await asyncio.to_thread(proxy.__exit__, None, None, None)

@@ -100,9 +100,16 @@ class Record:
         return found
 
     def settled_after(self, number: int) -> float:
-        """Return how long after a phase began the last change of the tier was."""
+        """Return how long after a phase began the tier was in use for good; pauses count if it begins with one."""
+        begins, ends = self.span(number)
         changes = self.tiers_in(number)
-        return changes[-1].at - self.phase_began[number] if changes else 0.0
+        if changes:
+            return changes[-1].at - begins
+        states = [moment.tier for moment in self.moments if moment.at <= begins]
+        if states and states[-1]:
+            return 0.0
+        back = [moment.at - begins for moment in self.moments if begins < moment.at <= ends and moment.tier]
+        return back[0] if back else 0.0
 
     def noticed_after(self, number: int) -> float | None:
         """Return how long after a phase began the client was anything but live."""

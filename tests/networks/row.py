@@ -22,6 +22,8 @@ TO_LONG_POLL_SECONDS = 10 + 3
 TO_SHORT_POLL_SECONDS = 10 + 15 + 4
 # `connected` comes at once, `probe` two seconds later.
 TO_SSE_SECONDS = 2 + 4
+# A stream that was lost is opened again after 5 s, give or take the half of it.
+RETRY_SECONDS = 7.5 + 2 + 4
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Phase:
 
     ``tier`` is the one it ends on, not later than ``within`` seconds after the beginning; ``allows`` the best one that
     the network lets through, and ``why`` explains the difference.  ``is_mute`` says that a stream which worked falls
-    silent with this phase: the watchdog has to notice.
+    silent with this phase: the watchdog has to notice.  ``is_tried``: somebody presses "Try now" when it begins.
     """
 
     network: tuple[str, ...] = ()
@@ -40,6 +42,7 @@ class Phase:
     allows: str = SSE
     why: str = ""
     is_mute: bool = False
+    is_tried: bool = False
 
     @property
     def is_clean(self) -> bool:
@@ -63,18 +66,21 @@ class Row:
     first_data: float = 3.0
     held: int = 2
     with_token: bool = False
-    is_quick: bool = False
 
 
-def clean(name: str, **options: object) -> Row:
-    """Return a row of a network that does no harm to streams."""
-    return Row(name, (Phase(seconds=20),), **options)  # type: ignore[arg-type]
-
-
-def lasting(name: str, behaviours: str, fault: dict[str, object], seconds: float = 40, **options: object) -> Row:
-    """Return a row of a network that is so from the beginning, until the fault is lifted."""
+def lasting(
+    name: str,
+    behaviours: str,
+    fault: dict[str, object],
+    seconds: float = 40,
+    *,
+    back: float = 0,
+    tried: bool = False,
+    **options: object,
+) -> Row:
+    """Return a row of a network that is so from the beginning, until the fault is lifted; ``back`` within so long."""
     bad = Phase(tuple(behaviours.split()), seconds, **fault)  # type: ignore[arg-type]
-    good = Phase(seconds=8, within=ONE_PROBE_SECONDS if bad.tier != SSE else TO_SSE_SECONDS + 4)
+    good = Phase(seconds=8, within=back or (ONE_PROBE_SECONDS if bad.tier != SSE else RETRY_SECONDS), is_tried=tried)
     return Row(name, (bad, good), **options)  # type: ignore[arg-type]
 
 

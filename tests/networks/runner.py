@@ -19,10 +19,11 @@ from tornado.httpclient import AsyncHTTPClient
 from tests.browser import CHROMIUM as CHROMIUM_PATH
 from tests.browser import OPTIONS
 from tests.checker import Stored
+from tests.networks.judge import judge
 from tests.networks.paths import Way, way
 from tests.networks.record import Record
 from tests.networks.row import CHROMIUM, PYTHON, Row
-from tests.networks.visitors import in_chromium, in_python
+from tests.networks.visitors import Visitor, in_chromium, in_python
 from tests.process import ServerProcess
 
 AT_ONCE = {CHROMIUM: 12, PYTHON: 16}
@@ -87,7 +88,8 @@ class Runner:
             except Exception as error:
                 record.error = f"{type(error).__name__}: {error}"
             seconds = time.monotonic() - began_at
-            self._say(f"{record.name}: {record.tier_at(record.ended_at)} {record.error} ({seconds:.0f} s)")
+            found = judge(record)
+            self._say("\n  ".join([f"{'FAIL' if found else 'ok'}  {record.name}, {seconds:.0f} s", *found]))
             return record
 
     async def _run(self, record: Record, session_id: str) -> None:
@@ -100,8 +102,10 @@ class Runner:
         async with way(row, self._server.port, self._directory / session_id) as network:
             publishing = asyncio.create_task(publish.every(row.publish_every))
             try:
-                async with self._visitor(network, session_id, record):
-                    await self._phases(record, network, publishing)
+                async with self._visitor(network, session_id, record) as visitor:
+                    await self._phases(record, network, visitor, publishing)
+                    publish.end()
+                    await publishing
                     await _caught_up(record, publish)
             finally:
                 publishing.cancel()
@@ -118,11 +122,13 @@ class Runner:
             return in_chromium(self._chromium, network, token, session_id, record)
         return in_python(network, token, session_id, record)
 
-    async def _phases(self, record: Record, network: Way, publishing: asyncio.Task[None]) -> None:
+    async def _phases(self, record: Record, network: Way, visitor: Visitor, publishing: asyncio.Task[None]) -> None:
         for number, phase in enumerate(record.row.phases):
             if number:
                 network.behave(phase.network)
             record.phase_began.append(record.now() if number else 0.0)
+            if phase.is_tried:
+                await visitor.try_now()
             begins = record.phase_began[-1]
             is_late = False
             while record.now() - begins < phase.seconds or not (record.tier_at(record.now()) == phase.tier or is_late):
@@ -160,6 +166,7 @@ class _Publisher:
         self._path = f"/{session_id}/events"
         self._history = record.history
         self._said = 0
+        self._is_over = asyncio.Event()
         self.last_sequence = 0
 
     async def one(self) -> None:
@@ -172,9 +179,14 @@ class _Publisher:
         self.last_sequence = event["sequence"]
 
     async def every(self, seconds: float) -> None:
-        while True:
-            await asyncio.sleep(seconds)
+        while not self._is_over.is_set():
             await self.one()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_over.wait(), seconds)
+
+    def end(self) -> None:
+        """Say no more, once what is being said has been acknowledged."""
+        self._is_over.set()
 
 
 async def _caught_up(record: Record, publish: _Publisher) -> None:

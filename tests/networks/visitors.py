@@ -17,7 +17,8 @@ from tests.network import EMPTY_PAGE
 from tests.networks.record import Record
 
 MODULES = Path(rtserver.__file__).parent / "web" / "client"
-HISTORY = 20
+# More than is said while a network lets nothing through.
+HISTORY = 100
 # Puts a client on a page; what it says is handed on as it comes.
 FOLLOW = """
 async (options) => {
