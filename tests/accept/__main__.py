@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.accept import clients, contract, core, speed, wire
+from tests.accept import clients, contract, core, networks, speed, wire
 from tests.accept.lines import show
 
 PARTS = {
@@ -15,6 +15,7 @@ PARTS = {
     "speed": speed.LINES,
     "wire": wire.LINES,
     "clients": clients.LINES,
+    "networks": networks.LINES,
 }
 
 

@@ -192,9 +192,9 @@ CHANGES = (
 
 # Behind a server whose heartbeats are 5 s apart: two minutes, all of them at once.
 QUICK: tuple[Row, ...] = (
-    Row("A clean path", (Phase(seconds=12),)),
-    lasting("Responses held back to their end", "buffer-whole", long_poll(BUFFERED), 16),
-    lasting("Streams refused with a page", "block-streams", long_poll(REFUSED, 3), 12),
+    Row("A clean path", (Phase(seconds=12, within=10),)),
+    lasting("Responses held back to their end", "buffer-whole", long_poll(BUFFERED, 20), 22),
+    lasting("Streams refused with a page", "block-streams", long_poll(REFUSED, 8), 12),
     lasting("Responses ended after 20 s", "cut-at:20", STEADY, 45),
     lasting("Responses ended after 3 s", "cut-early:3", long_poll(EARLY, 40), 40),
     sudden("Streams held back all at once", "buffer-whole", long_poll(BUFFERED, 45, seconds=45, is_mute=True), 8),
