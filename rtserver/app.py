@@ -32,7 +32,7 @@ from rtserver.errors import RequestError, StartRefused
 from rtserver.handlers.api import Api
 from rtserver.handlers.base import BaseHandler, UnknownRoute
 from rtserver.handlers.description import Description
-from rtserver.handlers.files import ClientFile
+from rtserver.handlers.files import CheckFile, CheckPage, ClientFile
 from rtserver.handlers.history import Messages, OneEvent
 from rtserver.handlers.network import ClientReports, Network
 from rtserver.handlers.operation import Alive, Health
@@ -111,6 +111,8 @@ def routes(base_path: str) -> list[tuple[str, type[BaseHandler]]]:
         (f"{base_path}/api/health/realtime", Health),
         (f"{base_path}/healthz", Alive),
         (f"{base_path}/client/([^/]+)", ClientFile),
+        (f"{base_path}/diagnostics", CheckPage),
+        (f"{base_path}/diagnostics/([^/]+)", CheckFile),
         (f"{base_path}/problems", Problems),
         (f"{base_path}/problems/([^/]+)", Problem),
     ]

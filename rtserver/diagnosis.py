@@ -38,6 +38,13 @@ CAUSES: dict[str, Cause] = {
         "Please allow outbound HTTPS (TCP port 443) to {host}, directly or through the HTTP proxy, for browsers.",
         fails=TIERS,
     ),
+    "unavailable": Cause(
+        "The server could not answer for a while",
+        "It was there, and then not, or it said itself that it is busy: usually it restarts or is being updated. The "
+        "application waits and goes on by itself.",
+        "",
+        limits=TIERS,
+    ),
     "block-page": Cause(
         "A web filter answers with a page of its own",
         "Where the application's data belong, a page of somebody else came back: usually a web filter's notice that "
@@ -97,6 +104,12 @@ CAUSES: dict[str, Cause] = {
         "The same answer came through as plain text and not as text/event-stream.",
         "Please allow the content type text/event-stream, in responses and in the request header Accept, for "
         "https://{host}/.",
+        fails=("sse",),
+    ),
+    "refused-chunks": Cause(
+        "Answers whose length is not known are refused",
+        "What is sent in parts as it comes was refused under every content type, while complete answers came through.",
+        "Please allow responses of https://{host}/ with Transfer-Encoding: chunked (HTTP/1.1).",
         fails=("sse",),
     ),
     "rewritten-content-type": Cause(

@@ -7,10 +7,12 @@ there; no path is made of it.
 from __future__ import annotations
 
 import functools
+import json
 import time
 from pathlib import Path
 from typing import NamedTuple
 
+from rtserver import diagnosis
 from rtserver.conditional import Validators, is_not_modified, make_etag
 from rtserver.errors import NotFound
 from rtserver.handlers.base import BaseHandler
@@ -80,3 +82,31 @@ class ClientFile(FolderHandler):
     """The browser client: ``/client/rtclient.js`` and the modules that it imports."""
 
     folder = "client"
+
+
+class CheckFile(FolderHandler):
+    """What the network check is made of."""
+
+    folder = "diagnostics"
+
+    async def get(self, *path: str) -> None:
+        if path == ("causes.js",):
+            self.send_file(causes_file())
+        else:
+            await super().get(*path)
+
+
+class CheckPage(FolderHandler):
+    """The network check, for people: ``/diagnostics``."""
+
+    folder = "diagnostics"
+
+    async def get(self, *path: str) -> None:
+        self.send_file(files_of(self.folder)["index.html"])
+
+
+@functools.cache
+def causes_file() -> File:
+    """Return what can be wrong, as a module: it comes with the page, since later nothing else may come through."""
+    body = f"export const CAUSES = {json.dumps(diagnosis.catalogue('{host}'), indent=1)};\n".encode()
+    return File(body, TYPES[".js"], make_etag(body))

@@ -75,6 +75,8 @@ def paths() -> dict[str, Any]:
         "/api/openapi.json": {"get": DESCRIBE},
         "/healthz": {"get": ALIVE},
         "/client/{file}": {"parameters": use("file"), "get": CLIENT},
+        "/diagnostics": {"get": CHECK},
+        "/diagnostics/{file}": {"parameters": use("file"), "get": CHECK_FILE},
         "/problems": {"get": PROBLEMS},
         "/problems/{slug}": {"parameters": use("slug"), "get": PROBLEM},
     }
@@ -318,6 +320,38 @@ CLIENT = operation(
             "description": "a file",
             "headers": headers("ETag"),
             "content": {kind: {"schema": {"type": "string"}} for kind in ("text/javascript", "text/plain")},
+        },
+        "304": empty("the browser has it", "ETag"),
+    },
+    refusals(404),
+    security=_PUBLIC,
+)
+CHECK = operation(
+    "operation",
+    "getNetworkCheck",
+    "The network check, a page for people",
+    {
+        "200": {
+            "description": "a page",
+            "headers": headers("ETag"),
+            "content": {"text/html": {"schema": {"type": "string"}}},
+        },
+        "304": empty("the browser has it", "ETag"),
+    },
+    security=_PUBLIC,
+)
+CHECK_FILE = operation(
+    "operation",
+    "getNetworkCheckFile",
+    "What the network check is made of",
+    {
+        "200": {
+            "description": "a file",
+            "headers": headers("ETag"),
+            "content": {
+                kind: {"schema": {"type": "string"}}
+                for kind in ("text/javascript", "text/css", "text/html", "image/svg+xml")
+            },
         },
         "304": empty("the browser has it", "ETag"),
     },

@@ -1,0 +1,165 @@
+/**
+ * One request of the check: sent with a deadline of its own, and told apart by who answered it, and how.
+ *
+ * Owns the classification of answers and the reading of streams.  It judges nothing, and throws nothing: whatever
+ * happens is an observation.
+ */
+
+/** Above this an answer is nobody's probe. */
+const MAX_CHUNK_TEXT = 4096;
+/** Proxies say with these that the server did not answer them in time, or not at all. */
+const GATEWAY = [502, 504];
+
+const addressOf = (path) => new URL(path, document.baseURI);
+
+/** Headers a probe is sent with; `token` is the one that was typed in, if any. */
+function headersOf(more, token) {
+  return token ? { ...more, Authorization: `Bearer ${token}` } : more;
+}
+
+/** Begin a request; returns [its signal, a function that ends it, a function that tells why it ended]. */
+function deadline(milliseconds, signal) {
+  const own = new AbortController();
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    own.abort();
+  }, milliseconds);
+  const leave = () => own.abort();
+  signal.addEventListener("abort", leave);
+  if (signal.aborted) own.abort();
+  const stop = () => {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", leave);
+  };
+  return { signal: own.signal, stop, why: () => (isLate ? "late" : "error"), abort: leave };
+}
+
+function begin(path, { headers = {}, token }, signal) {
+  return fetch(addressOf(path), {
+    headers: headersOf(headers, token), cache: "no-store", redirect: "manual", credentials: "same-origin", signal,
+  });
+}
+
+/** What an answer is that is not the one hoped for, by its status and type; null if it may be the right one. */
+function refusal(response, type) {
+  const { status } = response;
+  const isOurs = /^application\/(problem\+)?json/.test(type);
+  if (response.type === "opaqueredirect" || (status >= 300 && status < 400)) return "redirect";
+  if (status === 429) return "too-many";
+  if (status === 503) return "unavailable";
+  if (status === 407) return "proxy-sign-in";
+  if (status === 401) return isOurs ? "signed-out" : "proxy-sign-in";
+  if (GATEWAY.includes(status)) return "gateway";
+  if (status >= 400) return isOurs ? "refused" : "page";
+  return /html/.test(type) ? "page" : null;
+}
+
+/**
+ * Ask for JSON.  `outcome` is "ok", "page", "redirect", "signed-out", "proxy-sign-in", "too-many", "unavailable",
+ * "gateway", "refused", "altered" (JSON that is none), "late" or "error"; `seconds` is how long that took.
+ */
+export async function ask(path, { deadlineMs, signal, ...options }) {
+  const limit = deadline(deadlineMs, signal);
+  const beganAt = performance.now();
+  const seen = { outcome: "error", status: 0, body: null, headers: {}, seconds: 0, path };
+  try {
+    const response = await begin(path, { headers: { Accept: "application/json", ...options.headers }, token: options.token }, limit.signal);
+    seen.headers = Object.fromEntries(response.headers);
+    seen.status = response.status;
+    const refused = refusal(response, seen.headers["content-type"] ?? "");
+    const text = refused === "redirect" ? "" : await response.text();
+    seen.outcome = refused ?? "ok";
+    if (!refused && options.parse !== false) {
+      try {
+        seen.body = JSON.parse(text);
+      } catch {
+        seen.outcome = "altered";
+      }
+    }
+    seen.bytes = text.length;
+  } catch {
+    seen.outcome = limit.why();
+  }
+  limit.stop();
+  seen.seconds = (performance.now() - beganAt) / 1000;
+  return seen;
+}
+
+/**
+ * Read a probe's stream.  `chunks` are [{number, serverMs, atMs}], `reads` the times at which bytes came, `ending`
+ * "done" (its end came), "ended" (it was ended before), "cut" (an error), "silent" or "refused".
+ */
+export async function listen(path, { type, silentMs, deadlineMs, signal, token, onChunk = () => {} }) {
+  const beganAt = performance.now();
+  const now = () => performance.now() - beganAt;
+  const seen = { outcome: "error", status: 0, type: "", encoding: "", chunks: [], reads: [], ending: "cut", headMs: null, endedMs: 0, altered: false };
+  const limit = deadline(deadlineMs, signal);
+  let watchdog;
+  let isSilent = false;
+  const watch = () => {
+    clearTimeout(watchdog);
+    // Silence before the first byte is buffering, until the deadline says otherwise.
+    if (seen.chunks.length > 1) {
+      watchdog = setTimeout(() => {
+        isSilent = true;
+        limit.abort();
+      }, silentMs);
+    }
+  };
+  try {
+    const response = await begin(path, { headers: { Accept: type }, token }, limit.signal);
+    seen.headMs = now();
+    seen.status = response.status;
+    seen.type = response.headers.get("content-type") ?? "";
+    seen.encoding = response.headers.get("content-encoding") ?? "";
+    const refused = refusal(response, seen.type);
+    seen.outcome = refused ?? "ok";
+    if (refused) {
+      seen.ending = "refused";
+      limit.abort();
+    } else {
+      await read(response.body.getReader(), seen, now, watch, onChunk);
+    }
+  } catch {
+    if (seen.ending !== "refused") seen.ending = isSilent || limit.why() === "late" ? "silent" : "cut";
+    if (seen.outcome === "error") seen.outcome = limit.why();
+  }
+  clearTimeout(watchdog);
+  limit.stop();
+  seen.endedMs = now();
+  return seen;
+}
+
+async function read(reader, seen, now, watch, onChunk) {
+  const decoder = new TextDecoder();
+  let text = "";
+  seen.ending = "cut";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    seen.reads.push(now());
+    text += decoder.decode(value, { stream: true });
+    const blocks = text.split("\n\n");
+    text = blocks.pop().slice(-MAX_CHUNK_TEXT);
+    for (const block of blocks) take(block, seen, now());
+    onChunk(seen.chunks.length);
+    watch();
+  }
+  if (seen.ending !== "done") seen.ending = "ended";
+}
+
+function take(block, seen, atMs) {
+  const found = /^event: (chunk|end)\ndata: (\{.*\})$/.exec(block);
+  if (!found) {
+    seen.altered = true;
+    return;
+  }
+  try {
+    const data = JSON.parse(found[2]);
+    if (found[1] === "end") seen.ending = data.reason === "done" ? "done" : "shutdown";
+    else seen.chunks.push({ number: data.number, serverMs: Date.parse(data.serverTime), atMs });
+  } catch {
+    seen.altered = true;
+  }
+}

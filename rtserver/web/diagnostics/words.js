@@ -1,0 +1,113 @@
+/**
+ * What people read of a check: one line for each step, and the request to the network team as text to be sent.
+ *
+ * Pure: observations in, text out.
+ */
+
+import { lags, missing } from "./judge.js";
+
+export const STEPS = {
+  reach: "Reaching the server", content: "Headers, caches and clock", pair: "Two requests at once",
+  payload: "Speed", stream: "A stream that lasts", hold: "A quiet connection",
+};
+export const TIER_NAMES = { sse: "Live stream", "long-poll": "Long polling", "short-poll": "Short polling" };
+export const VERDICTS = { works: "works", limited: "works, with limits", fails: "does not work", unknown: "not checked" };
+/** What each tier is to people. */
+export const TIER_WORDS = {
+  sse: "News arrives at once, over one answer that does not end.",
+  "long-poll": "News arrives at once or within seconds, over answers that wait for it.",
+  "short-poll": "News arrives within 3 to 10 seconds, over short answers.",
+};
+const STEP_CAUSES = {
+  reach: ["unreachable", "unavailable", "block-page", "sign-in-page", "proxy-sign-in", "signed-out", "rate-limited", "slow"],
+  content: ["stripped-headers", "altered-content", "cached-answers", "http-1.0", "clock-skew"],
+  pair: ["one-connection"],
+  payload: [],
+  stream: [
+    "buffering", "bursts", "compressed-without-flush", "blocked-event-streams", "refused-chunks", "rewritten-content-type",
+    "time-cap", "silent-connection",
+  ],
+  hold: ["idle-cut"],
+};
+
+/** Return {state, text} of a step: "waiting", "running", "skipped", "good" or "bad". */
+export function stepOf(name, progress, causes, seen) {
+  if (progress !== "done") {
+    return { state: progress, text: { waiting: "waits for its turn", running: "running", skipped: "not possible now" }[progress] };
+  }
+  const isBad = causes.some((code) => STEP_CAUSES[name].includes(code)) || isFailed(name, seen);
+  return { state: isBad ? "bad" : "good", text: FIGURES[name](seen) };
+}
+
+function isFailed(name, seen) {
+  if (name === "payload") return seen.payload?.outcome !== "ok";
+  if (name === "hold") return seen.hold?.outcome !== "ok";
+  if (name === "pair") return seen.pair.some((each) => each.outcome !== "ok");
+  return false;
+}
+
+const OUTCOMES = {
+  page: "a page of somebody else came back", redirect: "led to a sign-in page", "signed-out": "the server does not know who asks",
+  "proxy-sign-in": "a proxy asks who you are", "too-many": "too many requests, it was said", unavailable: "the server is busy",
+  gateway: "a gateway gave up waiting", refused: "refused", altered: "the answer was changed on the way", late: "no answer in time",
+  error: "the connection failed",
+};
+
+const seconds = (value) => (value < 10 ? value.toFixed(1) : String(Math.round(value)));
+
+const FIGURES = {
+  reach({ pings }) {
+    const good = pings.filter((each) => each.outcome === "ok");
+    const bad = pings.filter((each) => each.outcome !== "ok").map((each) => OUTCOMES[each.outcome]);
+    const quickest = good.length ? `round trip ${Math.max(1, Math.round(Math.min(...good.map((each) => each.seconds)) * 1000))} ms` : "";
+    const failed = bad.length ? `${bad.length} of ${pings.length} requests failed: ${[...new Set(bad)].join("; ")}` : "";
+    return [quickest, failed].filter(Boolean).join("; ");
+  },
+  content({ pings, repeats }) {
+    const last = [...pings, ...repeats].findLast((each) => each.outcome === "ok" && each.body.clockSkewMs !== null);
+    if (!last) return "nothing could be compared";
+    const lost = [...last.body.headers.stripped, ...missing(last.headers)];
+    const skew = last.body.clockSkewMs / 1000;
+    const clock = Math.abs(skew) < 2 ? "the clock is right" : `the clock is ${seconds(Math.abs(skew))} s ${skew > 0 ? "ahead" : "behind"}`;
+    return `${last.body.httpVersion}; ${clock}; ${lost.length ? `removed: ${lost.join(", ")}` : "no header is missing"}`;
+  },
+  pair({ pair }) {
+    const bad = pair.find((each) => each.outcome !== "ok");
+    if (bad) return OUTCOMES[bad.outcome];
+    return `answered within ${seconds(Math.max(...pair.map((each) => each.seconds)))} s, where one takes 1 s`;
+  },
+  payload({ payload }) {
+    if (payload.outcome !== "ok") return OUTCOMES[payload.outcome];
+    return `${seconds((payload.bytes * 8) / 1e6 / Math.max(0.001, payload.seconds))} Mbit/s`;
+  },
+  stream({ stream, control }) {
+    if (stream.outcome !== "ok") {
+      return `${OUTCOMES[stream.outcome]}${control?.ending === "done" ? "; the same as plain text came through" : ""}`;
+    }
+    const worst = stream.chunks.length ? Math.max(...lags(stream.chunks)) / 1000 : 0;
+    const ended = {
+      done: "came to its end", ended: `was ended after ${seconds(stream.endedMs / 1000)} s`, cut: `was cut after ${seconds(stream.endedMs / 1000)} s`,
+      silent: `fell silent after ${seconds((stream.reads.at(-1) ?? 0) / 1000)} s`, shutdown: "the server restarts",
+    }[stream.ending];
+    return `${stream.chunks.length} parts, the latest ${seconds(worst)} s late; ${ended}`;
+  },
+  hold({ hold, holdSeconds }) {
+    return hold.outcome === "ok" ? `${holdSeconds} s of silence are no trouble` : `${OUTCOMES[hold.outcome]}, after ${seconds(hold.seconds)} s`;
+  },
+};
+
+/** Return the whole result as text for an e-mail or a ticket. */
+export function letterOf({ host, address, agent, at, causes, tiers, catalogue, steps }) {
+  const lines = [`Network check of ${address}`, at, agent, ""];
+  for (const [tier, { verdict }] of Object.entries(tiers)) lines.push(`${TIER_NAMES[tier]}: ${VERDICTS[verdict]}`);
+  lines.push("");
+  for (const { title, state, text } of steps) lines.push(`${title}: ${state === "bad" ? "TROUBLE - " : ""}${text}`);
+  lines.push("");
+  const requests = causes.filter((code) => catalogue[code].request);
+  if (requests.length) lines.push("What we ask for:", "");
+  for (const code of requests) {
+    const { title, request } = catalogue[code];
+    lines.push(`- ${title}.`, `  ${request.replaceAll("{host}", host)}`, "");
+  }
+  return lines.join("\n").trim();
+}
