@@ -210,6 +210,11 @@ async def test_the_server_tells_what_it_sees(api):
     assert_timestamp(seen["serverTime"])
 
 
+async def test_tls_that_ended_at_a_proxy_of_ours_is_seen(api):
+    seen = (await api.get("/diagnostics/network", headers={"X-Forwarded-Proto": "https"})).json
+    assert seen["protocol"] == "https"
+
+
 async def test_headers_that_were_sent_and_did_not_come_are_told(api):
     sent = "?sent=X-Probe,Last-Event-ID,accept"
     seen = (await api.get("/diagnostics/network" + sent, headers={"Accept": "*/*", "X-Probe": "1"})).json

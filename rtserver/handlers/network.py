@@ -12,6 +12,7 @@ from rtserver import diagnosis
 from rtserver.addresses import network_of
 from rtserver.errors import Malformed
 from rtserver.event import format_timestamp
+from rtserver.handlers import credentials
 from rtserver.handlers.asked import MAX_ROUND_TRIP_MS
 from rtserver.handlers.base import BaseHandler
 from rtserver.handlers.query import Query
@@ -106,7 +107,7 @@ class Network(_Told):
                 "address": self.client_address,
                 "network": network,
                 "reports": self.hub.reports.document(network),
-                "protocol": self.request.protocol,
+                "protocol": "https" if credentials.is_over_tls(self.request, self.api.proxies) else "http",
                 "httpVersion": self.request.version,
                 "via": self._line("Via"),
                 "forwarded": self._forwarded(),
