@@ -74,7 +74,7 @@ CUTS = (
     lasting("Streams reset after 16 s", "reset-stream:16", long_poll(EARLY, 80), 80),
     lasting("Idle connections closed after 15 s", "idle-kill:15", STEADY, 90, publish_every=40),
     lasting("Idle connections closed after 8 s", "idle-kill:8", STEADY, 90, publish_every=40),
-    lasting("An answer within 12 s, or a page saying 504", "cap:12", long_poll(EARLY, 80), 110),
+    lasting("An answer within 12 s, or a page saying 504", "cap:12", long_poll(EARLY, 78), 80),
     lasting(
         "A black hole after 30 s, again and again",
         "black-hole:30",

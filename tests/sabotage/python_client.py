@@ -39,6 +39,22 @@ PYTHON_CLIENT = (
     ),
     Defect(
         "5",
+        "stay silent where what is silent is closed",
+        "client/delays.py",
+        "abs(silent_seconds - before) <= SAME_SILENCE_SECONDS",
+        "abs(silent_seconds - before) < 0",
+        "client/test_delays.py",
+    ),
+    Defect(
+        "5",
+        "hand nothing on after somebody has signed in again",
+        "client/client.py",
+        "self._delivering is None or self._delivering.done()",
+        "self._delivering is None",
+        "client/test_tokens.py::test_who_has_signed_in_again_is_handed_events_again",
+    ),
+    Defect(
+        "5",
         "count an outage against streams",
         "client/machine.py",
         "replace(machine, strikes=0) if actions",

@@ -1,0 +1,38 @@
+"""Polls that a network cuts, or answers itself."""
+
+import pytest
+
+from rtserver.client.answer import Answer
+from rtserver.client.inbox import Inbox
+from rtserver.client.machine import Event
+from rtserver.client.polls import Polls
+from rtserver.client.position import Position
+from tests.client.clock import HandClock
+
+
+class Gateway:
+    """Stands in for a server behind a proxy that gives up after a while, and says so with a page."""
+
+    def __init__(self, clock, status, after_seconds):
+        self._clock, self._status, self._after_seconds = clock, status, after_seconds
+
+    async def long_poll(self, cursor, held_seconds):
+        self._clock.jump(self._after_seconds)
+        return Answer(self._status, {"content-type": "text/html"}, b"<h1>Gateway Time-out</h1>")
+
+
+@pytest.mark.parametrize("status", [502, 504])
+async def test_a_proxy_that_waits_no_longer_for_a_poll_is_no_reason_to_poll_no_more(status):
+    clock = HandClock()
+    polls = Polls(Gateway(clock, status, 12.1), Inbox(Position()), clock)
+
+    assert (await polls.long(25)).event is Event.FAILED
+    assert polls._hold.seconds == 8
+
+
+@pytest.mark.parametrize(("status", "after_seconds"), [(504, 0.1), (500, 12.0)])
+async def test_what_did_not_wait_is_broken(status, after_seconds):
+    clock = HandClock()
+    polls = Polls(Gateway(clock, status, after_seconds), Inbox(Position()), clock)
+
+    assert (await polls.long(25)).event is Event.BROKEN
