@@ -21,6 +21,7 @@ from rtserver.client.verdict import Verdict, judge, judge_error
 WAITED_TOO_LONG = (502, 504)
 # Who answers sooner has not waited.
 SHORTEST_CUT_SECONDS = 0.5
+NOTHING_NEW_PAUSE_SECONDS = 5.0
 # What a poll says that was held and had no news, where the server does not say it.
 DEFAULT_RETRY_AFTER_SECONDS = 5.0
 
@@ -92,7 +93,8 @@ class Polls:
             return verdict
         page = answer.json()
         await self._take_page(page, "events", cursor)
-        self.pause_seconds = 0.0
+        # What brings nothing new was kept somewhere on the way, and will be given again at once.
+        self.pause_seconds = 0.0 if self._inbox.position.cursor != cursor else NOTHING_NEW_PAUSE_SECONDS
         if page.get("closed"):
             return Verdict(Event.ENDED, "the session is closed")
         return verdict

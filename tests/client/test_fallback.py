@@ -115,9 +115,9 @@ async def test_a_stream_that_is_cut_is_resumed_where_it_was(api, behind):
     async with ForwardProxy() as proxy, behind(proxy) as alice:
         await alice.until("live")
         for n in range(4):
-            await passes_on(api, alice, f"before {n}")
             await until(lambda: alice.driver.machine.failures == 0)
             alice.clock.jump(CUT_EARLY_SECONDS)
+            await passes_on(api, alice, f"before {n}")
             proxy.cut(only_streams=True)
             await alice.until("reconnecting")
             await api.publish(f"while {n}")

@@ -1,5 +1,7 @@
 """Polls that a network cuts, or answers itself."""
 
+import json
+
 import pytest
 
 from rtserver.client.answer import Answer
@@ -21,6 +23,16 @@ class Gateway:
         return Answer(self._status, {"content-type": "text/html"}, b"<h1>Gateway Time-out</h1>")
 
 
+class Cache:
+    """Stands in for a server behind a cache that gives what it has."""
+
+    def __init__(self, page):
+        self._page = page
+
+    async def long_poll(self, cursor, held_seconds):
+        return Answer(200, {"content-type": "application/json"}, json.dumps(self._page).encode())
+
+
 @pytest.mark.parametrize("status", [502, 504])
 async def test_a_proxy_that_waits_no_longer_for_a_poll_is_no_reason_to_poll_no_more(status):
     clock = HandClock()
@@ -28,6 +40,17 @@ async def test_a_proxy_that_waits_no_longer_for_a_poll_is_no_reason_to_poll_no_m
 
     assert (await polls.long(25)).event is Event.FAILED
     assert polls._hold.seconds == 8
+
+
+async def test_a_page_that_a_network_gives_again_and_again_is_not_asked_for_at_once():
+    clock, first = HandClock(), "019d2d0c-e700-7001-802b-cdef00000001"
+    page = {"events": [], "lastEventId": first, "hasMore": False, "nextPollDelay": 0}
+    polls = Polls(Cache(page), Inbox(Position()), clock)
+
+    await polls.long()
+    assert polls.pause_seconds == 0
+    await polls.long()
+    assert polls.pause_seconds == 5
 
 
 @pytest.mark.parametrize(("status", "after_seconds"), [(504, 0.1), (500, 12.0)])

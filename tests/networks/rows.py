@@ -181,13 +181,25 @@ CHANGES = (
     lasting("Answers kept for 30 s, by address", "cache:30", STEADY),
     lasting("Answers kept for 30 s, whatever is asked", "cache-path:30", STEADY),
     lasting("Same requests answered as one", "collapse", STEADY),
+    lasting("Answers kept, and streams refused", "cache:30 block-streams", long_poll(REFUSED, 5)),
+    lasting(
+        "Answers kept whatever is asked, and streams refused", "cache-path:30 block-streams", long_poll(REFUSED, 5)
+    ),
+    lasting("Same requests answered as one, and streams refused", "collapse block-streams", long_poll(REFUSED, 5)),
     lasting("Requests sent twice", "replay", STEADY, held=4),
     lasting("One connection", "one-connection", STEADY),
     lasting("Six connections", "six-connections", STEADY),
     lasting("A third of a second more for each round trip", "latency:0.3", STEADY),
     lasting("Two seconds more for each round trip", "latency:2", {"within": 20}, first_data=10),
     lasting("One piece in twenty 3 s late", "stalls:3", {"within": 20}, 60, first_data=10),
-    lasting("A script in what passes", "inject", STEADY),
+    lasting(
+        "A script in what passes",
+        "inject",
+        nothing("what has something else in it is not read"),
+        20,
+        back=75,
+        **WHENEVER,
+    ),
 )
 
 # Behind a server whose heartbeats are 5 s apart: two minutes, all of them at once.
