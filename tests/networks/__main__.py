@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--client", choices=CLIENTS, help="only this one")
     parser.add_argument("--heartbeat", type=int, default=30, help="seconds between the server's heartbeats")
     parser.add_argument("--quiet", action="store_true", help="only what is wrong")
-    parser.add_argument("--table", type=Path, help="write the table there, if nothing is wrong")
+    parser.add_argument("--table", type=Path, help="write the table there")
     options = parser.parse_args()
     pairs = [
         (row, client)
@@ -51,7 +51,7 @@ def main() -> int:
     for record in records:
         if not options.quiet or judge(record):
             print(shown(record))
-    if options.table and not violations:
+    if options.table:
         options.table.write_text(table(records))
     print("\n".join(violations) or f"{len(records)} rows, nothing wrong")
     return 1 if violations else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from tests.networks.judge import judge
 from tests.networks.record import Record
 from tests.networks.row import CLIENTS, SSE, Row
 
@@ -50,9 +51,20 @@ def _line(records: list[Record]) -> str:
         _both(records, lambda record: f"{record.first_data_at or 0:.1f}"),
         _both(records, lambda record: f"{record.requests_per_second:.2f}"),
         _both(records, lambda record: str(record.most_held)),
-        "; ".join(dict.fromkeys(record.row.phases[_worst(record.row)].why for record in records)),
+        "; ".join(
+            each
+            for each in dict.fromkeys(
+                [*(record.row.phases[_worst(record.row)].why for record in records), *_wrong(records)]
+            )
+            if each
+        ),
     ]
     return "   * - " + "\n     - ".join(cell.strip() or "\\" for cell in cells) + "\n"
+
+
+def _wrong(records: list[Record]) -> list[str]:
+    """Return that something is not as it should be: a table does not hide it."""
+    return [f"**{record.client}: not as expected**" for record in records if judge(record)]
 
 
 def _worst(row: Row) -> int:
