@@ -42,7 +42,7 @@ async def run_all(
     server = ServerProcess(directory / "data", "--heartbeat-interval", str(heartbeat_seconds))
     await asyncio.to_thread(server.start)
     try:
-        async with _browser(any(client == CHROMIUM for _, client in pairs)) as chromium:
+        async with open_browser(any(client == CHROMIUM for _, client in pairs)) as chromium:
             runner = Runner(server, directory, chromium, heartbeat_seconds, say)
             return list(await asyncio.gather(*(runner.run(row, client) for row, client in pairs)))
     finally:
@@ -50,7 +50,7 @@ async def run_all(
 
 
 @contextlib.asynccontextmanager
-async def _browser(is_wanted: bool) -> Any:
+async def open_browser(is_wanted: bool) -> Any:
     if not is_wanted:
         yield None
         return

@@ -76,6 +76,9 @@ _ROWS = (
     # TLS
     ("write past the encryption", "sink.py",
      'if transport.get_extra_info("sslcontext") is None:', "if True:", "test_tls.py::test_every_tier_works"),
+    ("take a stream with TLS for full when all of it has been sent", "tls.py",
+     "    transport.set_write_buffer_limits(high=1)", "    transport.set_write_buffer_limits(high=0)",
+     "test_tls.py::test_each_event_comes_although_the_client_says_nothing_in_between"),
     ("speak old versions of TLS", "tls.py",
      "context.minimum_version = ssl.TLSVersion.TLSv1_2", 'context.minimum_version = ssl.TLSVersion.TLSv1\n'
      '    context.set_ciphers("ALL:@SECLEVEL=0")',

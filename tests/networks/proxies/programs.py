@@ -155,9 +155,18 @@ hosts_file {directory}/hosts
         (self.directory / self.file).write_text(around + self.configuration())
 
     def command(self) -> list[str]:
-        # Its own name: what it shares in memory has that in front.
-        name = f"rtserver{self.port}"
-        return [str(self.program), "-N", "-n", name, "-f", str(self.directory / self.file)]
+        return [str(self.program), "-N", "-n", self._service, "-f", str(self.directory / self.file)]
+
+    @property
+    def _service(self) -> str:
+        """Its own name: what it shares in memory has that in front."""
+        return f"rtserver{self.port}"
+
+    def _end(self) -> None:
+        super()._end()
+        # It takes two seconds to go by itself, and is not given them.
+        for left in Path("/dev/shm").glob(f"{self._service}-*"):
+            left.unlink(missing_ok=True)
 
 
 PROXIES: dict[str, type[RealProxy]] = {
