@@ -46,7 +46,8 @@ from rtserver.handlers.stream import Stream
 from rtserver.handlers.updates import Updates
 from rtserver.hub import Hub
 from rtserver.schema import DataDirectory
-from rtserver.wire import Timeouts, Wire
+from rtserver.terms import Timeouts
+from rtserver.wire import Wire
 from rtserver.worker import ThreadWorker
 
 log = logging.getLogger(__name__)

@@ -9,13 +9,15 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from rtserver.counters import Counters
+from rtserver.cursor import Cursor
 from rtserver.errors import Draining, NotAParticipant, Overloaded, SessionNotFound, TokenExpired
 from rtserver.event import Event, Transient
 from rtserver.pace import Pace
-from rtserver.reader import Gap, Reader
+from rtserver.reader import Gap, Location, Page, Reader
 from rtserver.readers import Poll
 from rtserver.records import Status
 from rtserver.session import Session
@@ -64,9 +66,11 @@ class Polls:
         self._counters = counters
         self._max_waiting = max_waiting
         self._loop = asyncio.get_running_loop()
-        self._open: dict[Poll, None] = {}
+        self._open: dict[Poll, asyncio.Task[None] | None] = {}
         self._newest: dict[tuple[int, str, str], Poll] = {}  # by session, participant and client
         self._is_draining = False
+        # The last answer that polls without a coroutine were given, and what they had seen of which session.
+        self._shared: tuple[object, Answer | None] = None, None
 
     async def answer(self, session: Session, poll: Poll) -> Answer:
         """Return what there is after the poll's cursor, waiting up to its timeout for it.
@@ -74,39 +78,118 @@ class Polls:
         Raises `NotAParticipant`, `SessionNotFound`, `TokenExpired` or `Draining` when that happens meanwhile, and
         `Overloaded` if too many polls wait already.
         """
-        now = self._loop.time()
-        deadline, expires_at = now + poll.timeout_seconds, now + poll.expires_in_seconds
-        poll.live_index = session.live_index
-        self._counters.opened["long-poll" if poll.states_after_us is None else "short-poll"] += 1
+        self._begin(session, poll)
         with self._registered(session, poll):
             location = await self._reader.locate(session, poll.start)
             if isinstance(location, Gap):
                 return await self._reset(session, location)
-            after, cursor = location
-            has_lingered = False
-            while True:
-                page = await self._reader.read(session, after, poll.types, poll.limit)
-                self._check(session, poll, expires_at)
-                if isinstance(page, Gap):
-                    return await self._reset(session, page)
-                is_at_end = page.sequence == session.last_sequence
-                is_closed = is_at_end and session.status is Status.CLOSED
-                states = self._states(session, poll)
-                if page.events and not (has_lingered or is_closed or poll.is_replaced or page.has_more):
-                    # What comes in the same burst comes in the same answer.
-                    has_lingered = await self._linger(poll, expires_at)
-                    if has_lingered:
-                        continue
-                if page.sequence != after:
-                    after, cursor = page.sequence, page.cursor
-                if page.events or states or is_closed:
-                    return self._answer(session, cursor, page.events, states, page.has_more, is_closed)
-                if poll.is_replaced:
-                    return self._answer(session, cursor, is_replaced=True)
-                if is_at_end:
-                    if self._loop.time() >= deadline:
-                        return self._answer(session, cursor)
-                    await self._wait(poll, min(deadline, expires_at))
+            poll.after, poll.cursor = location
+            return await self._read_on(session, poll)
+
+    def locate(self, session: Session, cursor: Cursor) -> Location | None:
+        """Return where a poll begins that `answer_later` takes, or None for one that is to be given to `answer`."""
+        location = self._reader.locate_at_hand(session, cursor)
+        return location if location is not None and session.ring.holds_all_after(location.sequence) else None
+
+    def answer_later(
+        self, session: Session, poll: Poll, location: Location, done: Callable[[Answer | Exception], None]
+    ) -> None:
+        """Do the same from a place that was located, without a coroutine and without lingering: ``done`` is told."""
+        self._begin(session, poll)
+        poll.after, poll.cursor = location
+        self._register(session, poll)
+        self._proceed(session, poll, done)
+
+    def _begin(self, session: Session, poll: Poll) -> None:
+        now = self._loop.time()
+        poll.deadline, poll.expires_at = now + poll.timeout_seconds, now + poll.expires_in_seconds
+        poll.live_index = session.live_index
+        self._counters.opened["long-poll" if poll.states_after_us is None else "short-poll"] += 1
+
+    async def _read_on(self, session: Session, poll: Poll) -> Answer:
+        has_lingered = False
+        while True:
+            page = await self._reader.read(session, poll.after, poll.types, poll.limit)
+            self._check(session, poll)
+            if isinstance(page, Gap):
+                return await self._reset(session, page)
+            if page.events and not (has_lingered or poll.is_replaced or page.has_more or _is_over(session, page)):
+                # What comes in the same burst comes in the same answer.
+                has_lingered = await self._linger(poll)
+                if has_lingered:
+                    continue
+            answer = self._look(session, poll, page)
+            if answer is not None:
+                return answer
+            if poll.after == session.last_sequence:
+                await self._wait(poll, min(poll.deadline, poll.expires_at))
+
+    def _proceed(self, session: Session, poll: Poll, done: Callable[[Answer | Exception], None]) -> None:
+        """Go on with a poll that has no coroutine, up to where it is answered or waits."""
+        if not session.ring.holds_all_after(poll.after):
+            self._open[poll] = self._loop.create_task(self._catch_up(session, poll, done))
+            return
+        outcome: Answer | Exception | None = None
+        try:
+            outcome = self._see(session, poll)
+            if outcome is None:
+                self._take_place()
+                poll.wait_for(min(poll.deadline, poll.expires_at), partial(self._go_on, session, poll, done))
+                return
+        except Exception as error:
+            outcome = error
+        self._deregister(session, poll)
+        done(outcome)
+
+    def _go_on(self, session: Session, poll: Poll, done: Callable[[Answer | Exception], None]) -> None:
+        self.waiting -= 1
+        self._proceed(session, poll, done)
+
+    async def _catch_up(self, session: Session, poll: Poll, done: Callable[[Answer | Exception], None]) -> None:
+        """Go on with such a poll, when the ring has lost what comes next."""
+        outcome: Answer | Exception
+        try:
+            outcome = await self._read_on(session, poll)
+        except Exception as error:
+            outcome = error
+        self._deregister(session, poll)
+        done(outcome)
+
+    def _see(self, session: Session, poll: Poll) -> Answer | None:
+        """Return what is said to a poll now: the same `Answer` to all that saw as much of the same session."""
+        self._check(session, poll)
+        is_plain = not (poll.with_progress or poll.is_replaced)
+        # Of the second, because of how soon to poll again.
+        seen = (
+            *(session.number, session.epoch, session.live_index, session.trimmed_sequence, session.status),
+            *(poll.after, poll.types, poll.limit, int(self._loop.time())),
+        )
+        if is_plain and seen == self._shared[0]:
+            return self._shared[1]
+        while True:
+            page = self._reader.read_ring(session, poll.after, poll.types, poll.limit)
+            assert page is not None
+            answer = self._look(session, poll, page)
+            if answer is not None or poll.after == session.last_sequence:
+                break
+        if answer is not None and answer.events and is_plain:
+            self._shared = seen, answer
+        return answer
+
+    def _look(self, session: Session, poll: Poll, page: Page) -> Answer | None:
+        """Return what is said to a poll that has read a page, or None: then it reads on, or waits at the end."""
+        is_at_end = page.sequence == session.last_sequence
+        is_closed = _is_over(session, page)
+        states = self._states(session, poll)
+        if page.sequence != poll.after:
+            poll.after, poll.cursor = page.sequence, page.cursor
+        if page.events or states or is_closed:
+            return self._answer(session, poll.cursor, page.events, states, page.has_more, is_closed)
+        if poll.is_replaced:
+            return self._answer(session, poll.cursor, is_replaced=True)
+        if is_at_end and self._loop.time() >= poll.deadline:
+            return self._answer(session, poll.cursor)
+        return None
 
     def quiet(self, session: Session) -> Quiet | None:
         """Return what stays the same for as long as there is nothing to say to a short poll from the session's end.
@@ -157,13 +240,13 @@ class Polls:
         for poll in list(self._open):
             poll.fail(_draining())
 
-    def _check(self, session: Session, poll: Poll, expires_at: float) -> None:
+    def _check(self, session: Session, poll: Poll) -> None:
         """Raise what ends the poll, whatever there is to read."""
         if session.is_deleted:
             self._fail_deleted(session, poll)
         elif poll.is_participant and poll.subject not in session.participants:
             poll.fail(NotAParticipant(f"{poll.subject!r} is not a participant of this session"))
-        elif self._loop.time() >= expires_at:
+        elif self._loop.time() >= poll.expires_at:
             poll.fail(TokenExpired("the token expired while the poll waited"))
         if poll.error is not None:
             raise poll.error
@@ -176,38 +259,50 @@ class Polls:
 
     @contextmanager
     def _registered(self, session: Session, poll: Poll) -> Iterator[None]:
+        self._register(session, poll)
+        try:
+            yield
+        finally:
+            self._deregister(session, poll)
+
+    def _register(self, session: Session, poll: Poll) -> None:
         """Have the poll known to its session, and an older one of the same client replaced, while it is answered."""
-        client = (session.number, poll.subject, poll.client_id) if poll.client_id is not None else None
-        if client:
+        if poll.client_id is not None:
+            client = session.number, poll.subject, poll.client_id
             if client in self._newest:
                 self._newest[client].replace()
             self._newest[client] = poll
         session.polls[poll] = None
         self._open[poll] = None
-        try:
-            yield
-        finally:
-            del session.polls[poll]
-            del self._open[poll]
-            if client and self._newest.get(client) is poll:
+
+    def _deregister(self, session: Session, poll: Poll) -> None:
+        del session.polls[poll]
+        del self._open[poll]
+        if poll.client_id is not None:
+            client = session.number, poll.subject, poll.client_id
+            if self._newest.get(client) is poll:
                 del self._newest[client]
 
-    async def _wait(self, poll: Poll, until: float) -> None:
+    def _take_place(self) -> None:
+        """Count one more that waits.  Raises `Draining` and `Overloaded`."""
         if self._is_draining:
             raise _draining()
         if self.waiting >= self._max_waiting:
             raise Overloaded(f"{self.waiting} polls wait; at most {self._max_waiting} may", 5)
         self.waiting += 1
+
+    async def _wait(self, poll: Poll, until: float) -> None:
+        self._take_place()
         try:
             await poll.wait(until)
         finally:
             self.waiting -= 1
 
-    async def _linger(self, poll: Poll, expires_at: float) -> bool:
+    async def _linger(self, poll: Poll) -> bool:
         """Let a poll with news wait its little while longer; False if it has none."""
         if poll.linger_seconds <= 0 or self._is_draining:
             return False
-        until = min(self._loop.time() + poll.linger_seconds, expires_at)
+        until = min(self._loop.time() + poll.linger_seconds, poll.expires_at)
         while self._loop.time() < until and poll.error is None and not poll.is_replaced:
             await self._wait(poll, until)
         return True
@@ -237,6 +332,11 @@ class Polls:
         else:
             return []
         return [s for s in states if s.type in shown and (poll.types is None or s.type in poll.types)]
+
+
+def _is_over(session: Session, page: Page) -> bool:
+    """Whether a page ends where nothing comes any more."""
+    return page.sequence == session.last_sequence and session.status is Status.CLOSED
 
 
 def _draining() -> Draining:

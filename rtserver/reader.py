@@ -63,11 +63,12 @@ class Reader:
         if isinstance(start, Since):
             return await self._locate_since(session, start)
         assert isinstance(start, Cursor)
+        location = self.locate_at_hand(session, start)
+        if location is not None:
+            return location
         reason = session.judge(start)
         timestamp_us = None
         if reason is None:
-            timestamp_us = session.timestamp_of(start.sequence)
-        if reason is None and timestamp_us is None:
             timestamp_us = await self._worker.call(self._queries.timestamp_of, session.number, start.sequence)
             # Retention may have come in between.
             reason = session.judge(start, timestamp_us) or (ResetReason.TRIMMED if timestamp_us is None else None)
@@ -75,6 +76,13 @@ class Reader:
             return Gap(reason, start.text)
         assert timestamp_us is not None
         return Location(start.sequence, encode_id(timestamp_us, session.epoch, start.sequence))
+
+    def locate_at_hand(self, session: Session, cursor: Cursor) -> Location | None:
+        """Return where to begin after an event that memory knows; None says only that it has to be looked for."""
+        timestamp_us = session.timestamp_of(cursor.sequence)
+        if timestamp_us is None or session.judge(cursor) is not None:
+            return None
+        return Location(cursor.sequence, encode_id(timestamp_us, session.epoch, cursor.sequence))
 
     async def _locate_since(self, session: Session, since: Since) -> Location | Gap:
         reason = session.judge_since(since, self._clock())

@@ -110,9 +110,9 @@ class Poll:
     """
 
     __slots__ = (
-        "client_id", "error", "expires_in_seconds", "is_participant", "is_replaced", "limit", "linger_seconds",
-        "live_index", "start", "states_after_us", "subject", "timeout_seconds", "types", "wants_typing",
-        "with_progress", "_future",
+        "after", "client_id", "cursor", "deadline", "error", "expires_at", "expires_in_seconds", "is_participant",
+        "is_replaced", "limit", "linger_seconds", "live_index", "start", "states_after_us", "subject",
+        "timeout_seconds", "types", "wants_typing", "with_progress", "_future", "_timer", "_woken",
     )  # fmt: skip
 
     def __init__(
@@ -142,14 +142,18 @@ class Poll:
         self.states_after_us = states_after_us
         self.wants_typing = wants_typing
         self.live_index = 0  # of the session when the poll began
+        self.after, self.cursor = 0, ""  # what it has been served up to
+        self.deadline = self.expires_at = math.inf  # by the clock of the event loop
         self.with_progress = False
         self.is_replaced = False
         self.error: Exception | None = None
         self._future: asyncio.Future[None] | None = None
+        self._woken: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_waiting(self) -> bool:
-        return self._future is not None
+        return self._future is not None or self._woken is not None
 
     async def wait(self, until: float) -> None:
         """Return at the next `wake`, or at ``until`` of the event loop's clock."""
@@ -162,10 +166,20 @@ class Poll:
             timer.cancel()
             self._future = None
 
+    def wait_for(self, until: float, woken: Callable[[], None]) -> None:
+        """Have ``woken`` called, in a turn of the loop of its own, at the next `wake` or at ``until``."""
+        self._woken = woken
+        self._timer = asyncio.get_running_loop().call_at(until, self.wake)
+
     def wake(self, with_progress: bool = False) -> None:
         """Have the poll look again.  Of no effect while it is looking: it looks before it waits."""
         self.with_progress |= with_progress
-        if self._future is not None and not self._future.done():
+        if self._woken is not None:
+            assert self._timer is not None
+            self._timer.cancel()
+            asyncio.get_running_loop().call_soon(self._woken)
+            self._woken = self._timer = None
+        elif self._future is not None and not self._future.done():
             self._future.set_result(None)
 
     def replace(self) -> None:

@@ -10,6 +10,7 @@ reading the tail and registering for what comes next.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
 from dataclasses import replace
 from typing import NamedTuple
@@ -22,6 +23,9 @@ from rtserver.readers import Poll, Stream
 from rtserver.records import Participant, SessionRecord
 from rtserver.ring import Ring
 from rtserver.sse import ResetReason
+
+# Of a session that is read by many, each asks for the same.
+_known_id = functools.lru_cache(maxsize=256)(encode_id)
 
 
 class Passing(NamedTuple):
@@ -78,7 +82,7 @@ class Session:
     @property
     def last_event_id(self) -> str:
         """The cursor of a reader that has seen everything: the zero cursor before the first event."""
-        return encode_id(self.last_timestamp_us, self.epoch, self.last_sequence)
+        return _known_id(self.last_timestamp_us, self.epoch, self.last_sequence)
 
     @property
     def modified_at_us(self) -> int:

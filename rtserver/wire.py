@@ -19,7 +19,7 @@ import math
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from tornado.httputil import (
     HTTPHeaders,
@@ -31,6 +31,7 @@ from tornado.httputil import (
 
 from rtserver.errors import RequestError, RequestTimeout, TooLarge
 from rtserver.framing import MAX_HEAD_BYTES, Chunks, Head, encode_head, find_head, parse_head, path_of
+from rtserver.terms import Context, Timeouts
 
 # How many requests of one connection are begun before others get their turn.
 MAX_AT_ONCE = 16
@@ -54,15 +55,6 @@ ACCEPTS_PER_TURN = 30
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Timeouts(NamedTuple):
-    """Seconds: for a whole head from its first byte, for a body, between requests, for a client that does not read."""
-
-    head: float = 15.0
-    body: float = 60.0
-    idle: float = 75.0
-    write: float = 60.0
-
-
 class State(enum.Enum):
     HEAD = "head"
     PREPARING = "preparing"
@@ -70,13 +62,6 @@ class State(enum.Enum):
     ANSWERING = "answering"
     LINGERING = "lingering"
     GONE = "gone"
-
-
-class Context(NamedTuple):
-    """Where a request came from, as Tornado's connections say it."""
-
-    remote_ip: str
-    protocol: str
 
 
 # Makes the whole answer to a request for a path that was refused before a handler had all of it.
@@ -96,7 +81,7 @@ class Connection(asyncio.Protocol):
         self.deadline = math.inf
         self._server = server
         self._buffer = b""
-        self._again: tuple[bytes, Callable[[], bytes | None]] | None = None  # the last head, and what answers it
+        self._again: Callable[[bytes], bool] | None = None
         self._delegate: HTTPMessageDelegate | None = None
         self._on_close: Callable[[], None] | None = None
         self._head: Head | None = None
@@ -126,7 +111,8 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
             return
         if not self._buffer:
-            if self._again is not None and data == self._again[0] and self._repeat(self._again[1]):
+            is_free = self.state is State.HEAD and not self._is_unread and not self._server.is_closing
+            if self._again is not None and is_free and self._again(data):
                 return
             # Empty lines are no beginning: else one now and then would keep a connection open for ever.
             if self.state is State.HEAD and (data[0] not in b"\r\n" or data.strip(b"\r\n")):
@@ -156,7 +142,7 @@ class Connection(asyncio.Protocol):
         self._server.connections.pop(self, None)
         state, self.state = self.state, State.GONE
         delegate, on_close = self._delegate, self._on_close
-        self._delegate = self._on_close = None
+        self._delegate = self._on_close = self._again = None
         if state in (State.PREPARING, State.BODY) and delegate is not None:
             delegate.on_connection_close()
         elif on_close is not None:
@@ -208,15 +194,6 @@ class Connection(asyncio.Protocol):
             return self._begin_body()
         asyncio.ensure_future(prepared).add_done_callback(self._prepared)
         return False
-
-    def _repeat(self, again: Callable[[], bytes | None]) -> bool:
-        """Answer the head that was answered last, if it is the same answer."""
-        is_ready = self.state is State.HEAD and not self._is_unread and not self._server.is_closing
-        answer = again() if is_ready else None
-        if answer is not None:
-            self._expect(self._server.timeouts.idle)
-            self._transport.write(answer)
-        return answer is not None
 
     def _prepared(self, future: asyncio.Future[None]) -> None:
         self._begin_body()
@@ -310,10 +287,33 @@ class Connection(asyncio.Protocol):
         """Whether all of the request has been read: else nobody knows where the next one begins."""
         return self.state is State.ANSWERING or (self._chunks is None and not self._left)
 
-    def answer_again(self, again: Callable[[], bytes | None]) -> None:
-        """Have the current head, if the next one is the same, answered with what ``again`` returns, unless None."""
-        if self._head and not self._is_last and self._head.is_plain:
-            self._again = self._head.raw, again
+    @property
+    def raw(self) -> bytes:
+        """The head of the current request, or nothing where it is not to be answered in any other way."""
+        return self._head.raw if self._head and self._head.is_plain and not self.is_last else b""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the connection ends with the current answer."""
+        return self._is_last or self._server.is_closing
+
+    def answer_again(self, again: Callable[[bytes], bool]) -> None:
+        """Ask ``again`` first about what comes next; True says that it has answered that, or taken it on (`take`)."""
+        self._again = again
+
+    def take(self, on_close: Callable[[], None]) -> None:
+        """Leave a request that was not read to who answers it later."""
+        self.state, self.deadline, self._on_close = State.ANSWERING, math.inf, on_close
+
+    def read_taken(self, raw: bytes) -> Head:
+        """Read it after all."""
+        self._head = parse_head(raw)
+        return self._head
+
+    def answer(self, answer: bytes) -> None:
+        """Write a whole answer."""
+        self._transport.write(answer)
+        self.finish()
 
     def set_close_callback(self, callback: Callable[[], None] | None) -> None:
         self._on_close = callback

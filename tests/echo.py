@@ -16,7 +16,8 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate, 
 
 from rtserver.handlers.exchange import Headers
 from rtserver.handlers.problem import refuse
-from rtserver.wire import Connection, Timeouts, Wire
+from rtserver.terms import Timeouts
+from rtserver.wire import Connection, Wire
 
 
 class Transport(asyncio.Transport):

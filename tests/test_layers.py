@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "rtserver"
 LEVELS = (
     "rtserver",
     "addresses diagnosis errors interval turns",
-    "framing probes problems tls",
+    "framing probes problems terms tls",
     "wire",
     "clock conditional config counters cursor deflate limits schema timers timestamps worker",
     "event",
@@ -34,7 +34,7 @@ LEVELS = (
     "core",
     "handlers handlers.api handlers.body handlers.cors handlers.exchange handlers.negotiation",
     "handlers.credentials handlers.problem handlers.query handlers.unchanged",
-    "handlers.answer handlers.asked",
+    "handlers.answer handlers.asked handlers.standing",
     "handlers.base",
     "handlers.flow",
     "handlers.files handlers.history handlers.network handlers.operation handlers.pages handlers.probes "
@@ -68,7 +68,7 @@ LEVEL = {module: level for level, line in enumerate(LEVELS) for module in line.s
 PURE = {
     "addresses", "changes", "conditional", "config", "counters", "cursor", "deflate", "diagnosis", "errors", "event",
     "framing", "interval",
-    "limits", "publication", "records", "reports", "ring", "sealing", "sse", "timers", "timestamps",
+    "limits", "publication", "records", "reports", "ring", "sealing", "sse", "terms", "timers", "timestamps",
     "client.answer", "client.delays", "client.errors", "client.eventstream", "client.machine", "client.position",
     "client.proxy", "client.status", "client.verdict",
 }  # fmt: skip

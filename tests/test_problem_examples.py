@@ -13,7 +13,7 @@ import pytest
 from rtserver import errors, schema
 from rtserver.framing import MAX_HEAD_BYTES, MAX_TARGET_BYTES
 from rtserver.problems import EXPLANATIONS, Explanation
-from rtserver.wire import Timeouts
+from rtserver.terms import Timeouts
 from tests.conftest import Api, until
 from tests.contract import MESSAGE, assert_problem
 from tests.http import Connection, Response

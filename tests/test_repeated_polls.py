@@ -25,11 +25,11 @@ def ways(monkeypatch):
     ways: list[str] = []
     get, again = Updates.get, Unchanged.__call__
 
-    def repeat(self):
-        answer = again(self)
-        if answer is not None:
+    def repeat(self, head):
+        is_answered = again(self, head)
+        if is_answered:
             ways.append(ANSWERED_AGAIN)
-        return answer
+        return is_answered
 
     monkeypatch.setattr(Updates, "get", lambda self, *path: ways.append(READ) or get(self, *path))
     monkeypatch.setattr(Unchanged, "__call__", repeat)

@@ -9,7 +9,8 @@ from tornado.httputil import ResponseStartLine
 
 from rtserver import wire as module
 from rtserver.handlers.exchange import Headers
-from rtserver.wire import State, Timeouts
+from rtserver.terms import Timeouts
+from rtserver.wire import State
 from tests.conftest import until
 from tests.echo import Line
 

@@ -51,6 +51,7 @@ class Api(HTTPServerConnectionDelegate):
         self.stream_limiter = Limiter(config.stream_rate_limit)
         # A whole branch sits behind one address: only what has no valid token is counted by it.
         self.address_limiter = Limiter(config.rate_limit)
+        self.told: dict[Any, Any] = {}  # what waiting polls were told last (`rtserver.handlers.standing`)
         # One pattern for all: which of its groups matched says which route it is.
         self._pattern = re.compile("|".join(f"({path})" for path, _ in routes))
         self._known: dict[str, tuple[Handler, tuple[str, ...]]] = {}

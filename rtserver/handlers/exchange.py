@@ -89,7 +89,7 @@ class Exchange(HTTPMessageDelegate):
         """``path_args`` are the variable parts of the path, decoded."""
         self.path_args = path_args
         self.is_answered = False
-        self.answered_bytes = 0  # of the body
+        self.answered_body = b""
         self._connection = connection
         self._status = 200
         self._task: asyncio.Task[None] | None = None
@@ -158,6 +158,10 @@ class Exchange(HTTPMessageDelegate):
     def get_status(self) -> int:
         return self._status
 
+    @property
+    def answered_bytes(self) -> int:
+        return len(self.answered_body)
+
     def set_header(self, name: str, value: str) -> None:
         self._headers[name] = value
 
@@ -180,7 +184,7 @@ class Exchange(HTTPMessageDelegate):
         line = ResponseStartLine("HTTP/1.1", status, responses.get(status, "Unknown"))
         if self.request.method == "HEAD":
             body = b""
-        self.answered_bytes = len(body)
+        self.answered_body = body
         self._connection.write_headers(line, cast(HTTPHeaders, headers), body)
         self._connection.finish()
         self.on_finish()
@@ -203,6 +207,7 @@ class Exchange(HTTPMessageDelegate):
         """Answer with what was waited for; a defect in that is an answer, too."""
         try:
             answer(outcome)
+            self._end_if_open()
         except Exception as error:
             self.fail(error)
 

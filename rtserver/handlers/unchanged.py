@@ -19,6 +19,7 @@ from rtserver.framing import encode_fields, encode_head
 from rtserver.handlers.api import Api
 from rtserver.handlers.exchange import http_date
 from rtserver.polls import Quiet
+from rtserver.wire import Connection
 
 # What an answer says of the moment in which it is made.
 _MOMENTARY = ("Date", "Last-Modified", "Poll-Interval")
@@ -33,16 +34,17 @@ class Asker(NamedTuple):
 
 
 class Unchanged:
-    """What is known of such a poll; called, it is the answer, or None.
+    """What is known of such a poll; called with what comes next on its connection.
 
     Of the session it holds what that was like, not the session itself, so that nothing stays in memory for it.
     """
 
-    __slots__ = ("_api", "_asker", "_etag", "_lasting", "_names", "_quiet")
+    __slots__ = ("_api", "_asker", "_connection", "_etag", "_lasting", "_names", "_quiet", "_raw")
 
     def __init__(
         self,
         api: Api,
+        connection: Connection,
         names: tuple[str, str, str],
         asker: Asker,
         quiet: Quiet,
@@ -54,6 +56,8 @@ class Unchanged:
         ``quiet`` is what the session was like (`Polls.quiet`), ``headers`` what it was answered with.
         """
         self._api = api
+        self._connection = connection
+        self._raw = connection.raw
         self._names = names
         self._asker = asker
         self._quiet = quiet
@@ -61,7 +65,17 @@ class Unchanged:
         lasting = {name: value for name, value in headers.items() if name not in _MOMENTARY}
         self._lasting = encode_head(304, responses[304], lasting)[:-2]
 
-    def __call__(self) -> bytes | None:
+    def __call__(self, head: bytes) -> bool:
+        """Answer ``head``, if that is the same question and has the same answer."""
+        if head != self._raw:
+            return False
+        answer = self._answer()
+        if answer is None:
+            return False
+        self._connection.answer(answer)
+        return True
+
+    def _answer(self) -> bytes | None:
         began_at = time.monotonic()
         api, hub = self._api, self._api.hub
         principal, token, session_id = self._asker

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+from http.client import responses
+from typing import cast
 
+from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine
+
+from rtserver.auth import Principal
 from rtserver.conditional import Validators, make_etag, validate
 from rtserver.cursor import Cursor, Since, decode_id
 from rtserver.errors import ReaderGone
+from rtserver.framing import Head, encode_head
+from rtserver.handlers.api import Api
 from rtserver.handlers.asked import Asked, read_asked
 from rtserver.handlers.base import SessionHandler
+from rtserver.handlers.exchange import Request
+from rtserver.handlers.standing import Standing, Wishes, cursor_place
 from rtserver.handlers.unchanged import Asker, Unchanged
 from rtserver.polls import Answer
 from rtserver.readers import Poll
@@ -22,6 +32,7 @@ LINGER_SECONDS = 0.25
 
 class Updates(SessionHandler):
     poll: Poll | None = None
+    is_resumed = False
 
     async def get(self, *path: str) -> None:
         self.asked = asked = read_asked(self.request, round(self.config.poll_timeout))
@@ -30,10 +41,14 @@ class Updates(SessionHandler):
             answer = await self.hub.poll(self.principal, self.session_id, self.poll)
         except ReaderGone:
             return
+        self.say(answer)
+
+    def say(self, answer: Answer) -> None:
+        """Answer with what became of the poll."""
         self.set_header("Last-Event-ID", answer.cursor)
         self.set_header("Poll-Interval", str(answer.poll_interval_seconds))
         self.vary_on("Save-Data")
-        if asked.since:
+        if self.asked.since:
             self._answer_short(answer)
         else:
             self._answer_long(answer)
@@ -77,6 +92,7 @@ class Updates(SessionHandler):
     def _answer_long(self, answer: Answer) -> None:
         self.set_header("Cache-Control", "no-cache, no-store")
         self.set_header("Pragma", "no-cache")
+        self._stand(answer)
         if not answer.is_empty:
             self.answer_json(long_poll_body(answer, is_compact=self.asked.is_compact))
             return
@@ -84,6 +100,41 @@ class Updates(SessionHandler):
         if answer.is_replaced:
             self.set_header("Poll-Replaced", "true")
         self.set_header("Retry-After", str(round(self.config.poll_retry_after)))
+
+    def _stand(self, answer: Answer) -> None:
+        """Have the same poll from where this answer ends taken on without being read."""
+        connection, start = self._connection, self.asked.start
+        if not isinstance(connection, Connection) or not isinstance(start, Cursor) or self.token is None:
+            return
+        # Whoever gathers news for clients far away is a coroutine.
+        is_simple = self.poll is not None and self.poll.timeout_seconds > 0 and not self.poll.linger_seconds
+        cursor_at = cursor_place(connection.raw, start.text)
+        if self.is_resumed or not is_simple or self.request.method != "GET" or cursor_at is None:
+            return
+        asked, find = self.asked, self.request.headers.get
+        connection.answer_again(
+            Standing(
+                self.api,
+                connection,
+                self.named(),
+                Asker(self.principal, self.token, self.session_id),
+                Wishes(asked.timeout, asked.limit, asked.types, asked.client_id),
+                (find("Accept-Encoding"), find("Origin"), asked.is_compact),
+                cursor_at,
+                partial(_answer_standing, type(self), self.api, connection, self.path_args, self.principal, asked),
+            )
+        )
+
+    def resume(self, head: Head, began_at: float, principal: Principal, asked: Asked) -> None:
+        """Go on where the checks are over and the poll has been answered."""
+        line = RequestStartLine(head.method, head.target, head.version)
+        self.request = Request(self._connection, line, cast(HTTPHeaders, head.fields))
+        self.request.begun_at = began_at
+        self._headers = self.default_headers()
+        self.begin()
+        self._has_begun = self.is_resumed = True
+        self.principal = principal
+        self.asked = asked
 
     def _answer_short(self, answer: Answer) -> None:
         self.set_header("Cache-Control", "no-cache, private")
@@ -105,9 +156,11 @@ class Updates(SessionHandler):
         quiet = self.hub.polls.quiet(session)
         if quiet is None or start.sequence != session.last_sequence or self.token is None:
             return
-        if isinstance(self._connection, Connection):
+        connection = self._connection
+        if isinstance(connection, Connection) and connection.raw:
             asker = Asker(self.principal, self.token, self.session_id)
-            self._connection.answer_again(Unchanged(self.api, self.named(), asker, quiet, etag, self._headers))
+            again = Unchanged(self.api, connection, self.named(), asker, quiet, etag, self._headers)
+            connection.answer_again(again)
 
     def _validators(self, answer: Answer) -> Validators:
         etag = make_etag(
@@ -128,3 +181,29 @@ class Updates(SessionHandler):
             # Passing states have no place in a date.
             by_etag_only=self.asked.wants_typing or bool(answer.states),
         )
+
+
+def _answer_standing(
+    kind: type[Updates],
+    api: Api,
+    connection: Connection,
+    path_args: tuple[str, ...],
+    principal: Principal,
+    asked: Asked,
+    raw: bytes,
+    began_at: float,
+    outcome: Answer | Exception,
+) -> tuple[bytes, int] | None:
+    """Answer a poll that was taken on without being read: it is read now, to say this (`standing.Answerer`)."""
+    handler = kind(api, cast(HTTPConnection, connection), path_args)
+    handler.resume(connection.read_taken(raw), began_at, principal, asked)
+    is_last = connection.is_last
+    if isinstance(outcome, Exception):
+        handler.fail(outcome)
+        return None
+    handler.answer_later(handler.say, outcome)
+    status = handler.get_status()
+    if status != 200 or is_last:
+        return None
+    head = encode_head(status, responses[status], handler._headers)
+    return head + handler.answered_body, handler.answered_bytes

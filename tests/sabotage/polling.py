@@ -11,7 +11,8 @@ CONDITIONAL = "test_contract_conditional.py::"
 # What is broken, where, how, and which test must notice.
 _ROWS = (
     # Long poll
-    ("answer a long poll at once with nothing", "polls.py", "if self._loop.time() >= deadline:", "if True:",
+    ("answer a long poll at once with nothing", "polls.py", "if is_at_end and self._loop.time() >= poll.deadline:",
+     "if is_at_end:",
      POLLS + "test_a_poll_waits_for_the_next_event"),
     ("let a long poll wait as long as it likes", "handlers/asked.py",
      'query.integer("timeout", longest, 0, longest, clamps=True)', 'query.integer("timeout", longest, 0, 9999)',
@@ -23,13 +24,13 @@ _ROWS = (
      '        self.set_header("Last-Event-ID", answer.cursor)\n', "",
      POLLS + "test_nothing_within_the_timeout_is_a_204_with_the_cursor"),
     ("leave the cursor before what a filter left out", "polls.py",
-     "                if page.sequence != after:\n", "                if page.events:\n",
+     "        if page.sequence != poll.after:\n", "        if page.events:\n",
      POLLS + "test_a_filter_moves_the_cursor_past_what_it_left_out"),
     ("let two polls of one client wait", "polls.py",
      "                self._newest[client].replace()\n", "                pass\n",
      POLLS + "test_a_newer_poll_of_the_same_client_replaces_the_older"),
     ("leave a poll at the end of a closed session waiting", "polls.py",
-     "is_closed = is_at_end and session.status is Status.CLOSED", "is_closed = False",
+     "is_closed = _is_over(session, page)", "is_closed = False",
      POLLS + "test_the_end_of_a_closed_session_is_said_at_once"),
     ("let polls wait through a shutdown", "polls.py", "            poll.fail(_draining())\n", "            pass\n",
      POLLS + "test_shutdown_ends_a_waiting_poll_with_503_and_when_to_return"),
