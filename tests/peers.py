@@ -69,8 +69,11 @@ async def relay(
     finally:
         for way in ways:
             way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-        upstream.transport.abort()
+        try:
+            await asyncio.gather(*ways, return_exceptions=True)
+        finally:
+            # Also for who is told to end just then.
+            upstream.transport.abort()
 
 
 async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,5 +1,6 @@
 """The figures of docs/network-guide.rst are counted as a firewall would, and written where they belong."""
 
+from tests.conftest import until
 from tests.http import Connection
 from tests.networks.traffic import CONVERSATIONS, GUIDE, KEPT_ON, Figures, Meter, written
 
@@ -15,6 +16,7 @@ async def test_every_byte_and_connection_is_counted(api):
                 head = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
                 received += len(f"HTTP/1.1 200 OK\r\n{head}\r\n") + len(answer.body)
             assert (meter.sent, meter.received, meter.open, meter.most_open) == (sent, received, 2, 2)
+        await until(lambda: not meter.open)
 
 
 def test_figures_are_written_in_place_of_those_before():
