@@ -59,7 +59,7 @@ BUFFERS = (
         TWO_SILENCES,
     ),
     sudden("Streams held back all at once", "buffer-whole", long_poll(BUFFERED, 90, seconds=90, is_mute=True)),
-    lasting("Answers in chunks refused", "refuse-chunked", long_poll("streams come in chunks", 3)),
+    lasting("Answers in chunks refused", "refuse-chunked", long_poll("streams come in chunks", 8)),
     lasting("Chunks gathered, with a Content-Length", "dechunk", long_poll(BUFFERED)),
     lasting("Bodies compressed, without flushing", "gzip", long_poll(BUFFERED), clients=(CHROMIUM,)),
     lasting("Bodies compressed, without flushing", "gzip", STEADY, clients=(PYTHON,)),
@@ -92,12 +92,12 @@ CUTS = (
 )
 
 REFUSALS = (
-    lasting("Streams refused with a page", "block-streams", long_poll(REFUSED, 3)),
-    lasting("Who asks for a stream gets a page", "block-accept:page", long_poll(REFUSED, 3)),
-    lasting("Who asks for a stream gets no answer", "block-accept:drop", long_poll(REFUSED, 3)),
+    lasting("Streams refused with a page", "block-streams", long_poll(REFUSED, 8)),
+    lasting("Who asks for a stream gets a page", "block-accept:page", long_poll(REFUSED, 8)),
+    lasting("Who asks for a stream gets no answer", "block-accept:drop", long_poll(REFUSED, 8)),
     lasting("A page in place of every answer", "block-page", nothing("a page of the network is no answer"), **WHENEVER),
     lasting("A page in place of one answer in five", "block-page:1in5", STEADY, 60),
-    lasting("Streams in another type", "retype:text/plain", long_poll("what is no event stream is not read as one", 3)),
+    lasting("Streams in another type", "retype:text/plain", long_poll("what is no event stream is not read as one", 8)),
     lasting("Streams with a charset", "retype:text/event-stream;charset=utf-8", STEADY),
     lasting(
         "Redirected to a log-in elsewhere",
@@ -181,11 +181,11 @@ CHANGES = (
     lasting("Answers kept for 30 s, by address", "cache:30", STEADY),
     lasting("Answers kept for 30 s, whatever is asked", "cache-path:30", STEADY),
     lasting("Same requests answered as one", "collapse", STEADY),
-    lasting("Answers kept, and streams refused", "cache:30 block-streams", long_poll(REFUSED, 5)),
+    lasting("Answers kept, and streams refused", "cache:30 block-streams", long_poll(REFUSED, 8)),
     lasting(
-        "Answers kept whatever is asked, and streams refused", "cache-path:30 block-streams", long_poll(REFUSED, 5)
+        "Answers kept whatever is asked, and streams refused", "cache-path:30 block-streams", long_poll(REFUSED, 8)
     ),
-    lasting("Same requests answered as one, and streams refused", "collapse block-streams", long_poll(REFUSED, 5)),
+    lasting("Same requests answered as one, and streams refused", "collapse block-streams", long_poll(REFUSED, 8)),
     lasting("Requests sent twice", "replay", STEADY, held=4),
     lasting("One connection", "one-connection", STEADY),
     lasting("Six connections", "six-connections", STEADY),

@@ -26,7 +26,9 @@ from tests.networks.row import CHROMIUM, PYTHON, Row
 from tests.networks.visitors import Visitor, in_chromium, in_python
 from tests.process import ServerProcess
 
-AT_ONCE = {CHROMIUM: 12, PYTHON: 16}
+AT_ONCE = {CHROMIUM: 24, PYTHON: 24}
+# A tab costs most while it opens.
+APART_SECONDS = 0.7
 CATCH_UP_SECONDS = 25
 LOOK_SECONDS = 0.2
 PUBLISHER, READER = "publisher", "reader"
@@ -75,10 +77,13 @@ class Runner:
         self._say = say
         self._http = AsyncHTTPClient(force_instance=True, max_clients=100)
         self._places = {client: asyncio.Semaphore(count) for client, count in AT_ONCE.items()}
+        self._opening = asyncio.Lock()
         self._count = 0
 
     async def run(self, row: Row, client: str) -> Record:
         async with self._places[client]:
+            async with self._opening:
+                await asyncio.sleep(APART_SECONDS if client == CHROMIUM else 0)
             record = Record(row, client, float(self._heartbeat_seconds))
             self._count += 1
             session_id = f"s{self._count}"
