@@ -250,7 +250,7 @@ def _titles(causes: list[str]) -> str:
 
 def asks(causes: list[str], host: str) -> list[dict[str, str]]:
     """Return what to ask the network team for, as documents, in the order of `CAUSES`."""
-    return [{"cause": code, **document(code, host)} for code in CAUSES if code in causes]
+    return [{"cause": code, **document(code, host)} for code in CAUSES if code in causes and CAUSES[code].request]
 
 
 def document(code: str, host: str) -> dict[str, str]:

@@ -69,3 +69,7 @@ def test_a_tier_fails_by_what_fails_it_and_names_all_of_it():
 def test_requests_come_in_one_order_and_once():
     found = asks(["slow", "buffering", "slow"], "chat.example")
     assert [ask["cause"] for ask in found] == ["buffering", "slow"]
+
+
+def test_nobody_is_asked_for_what_is_nobodys_to_give():
+    assert asks(["unavailable"], "chat.example") == []
