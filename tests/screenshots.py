@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser import Browser, in_thread, wait_for
+from tests.hostile import HopThread
 from tests.network import Network, Rules
 from tests.process import COMMAND, environment
 
 PLACE = Path(__file__).parent.parent / "docs" / "screenshots"
 WIDE = {"viewport": {"width": 1200, "height": 760}}
 PHONE = {"viewport": {"width": 390, "height": 780}, "device_scale_factor": 2}
+CHECK = {"viewport": {"width": 780, "height": 640}}
 DARK = {"color_scheme": "dark"}
 
 MUTE = Rules(streams="html")
@@ -138,6 +140,20 @@ def gallery(network: Network, path: Path, options: dict[str, Any]) -> None:
         browser.close()
 
 
+def check(demo: Demo, path: Path, options: dict[str, Any], *network: str) -> None:
+    """Take the picture of a network check behind this network, run fast."""
+    browser = Browser(**options)
+    try:
+        with HopThread(demo.port, *network, speed=5) as hop:
+            browser.sign_in(hop.url, demo.service)
+            page = browser.open(f"{hop.url}/diagnostics?pace=5")
+            wait_for(page, "window.result !== null && window.result !== undefined", 60)
+            page.screenshot(path=path, full_page=True)
+        assert not browser.problems, browser.problems
+    finally:
+        browser.close()
+
+
 def main(place: Path) -> None:
     """Take every picture."""
     place.mkdir(exist_ok=True)
@@ -156,6 +172,8 @@ def main(place: Path) -> None:
         for name, (options, rules, act) in chats.items():
             shoot(network, place / f"{name}.png", options, rules, act)
         shoot(network, place / "phone-offline.png", PHONE, Rules(), offline(network))
+        check(demo, place / "check-good.png", CHECK, "pass")
+        check(demo, place / "check-bad.png", CHECK, "buffer-body", "idle-kill:15")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,22 @@ def _under_node(what: str, file: str, before: str, after: str, tests: str, promi
     return Defect(promise, what, f"web/client/{file}.js", before, after, test)
 
 
+def _of_the_check(what: str, before: str, after: str) -> Defect:
+    test = "test_client_modules.py::test_the_tests_under_node_pass[check]"
+    return Defect("4.9", what, "web/diagnostics/judge.js", before, after, test)
+
+
 CLIENTS = (
+    _of_the_check(
+        "take one stall of a network for bursts",
+        "each > LATE_MS / pace).length < MANY",
+        "each > LATE_MS / pace).length < 1",
+    ),
+    _of_the_check(
+        "blame a quiet connection for a cap on every answer",
+        "if (isCut && stream.endedMs <= hold.seconds * 1000 + LATE_MS / pace) return [];",
+        "",
+    ),
     _under_node(
         "give an event again that was seen already",
         "inbox",
