@@ -34,8 +34,8 @@ const found = (seen) => judge({ pace: 1, pings: [ping()], stream: stream(), hold
 
 test("what is punctual and whole has no cause", () => assert.deepEqual(found({}), []));
 
-test("a stall of three seconds is no burst", () => {
-  assert.deepEqual(found({ stream: stream((at) => Math.max(0, at > 9000 ? 12_000 - at : 0)) }), []);
+test("one stall of six seconds is no burst", () => {
+  assert.deepEqual(found({ stream: stream((at) => Math.max(0, at > 9000 ? 15_000 - at : 0)) }), []);
 });
 
 test("parts that come together every five seconds are bursts", () => {
