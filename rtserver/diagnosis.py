@@ -21,7 +21,8 @@ MAX_ROUND_TRIP_MS = 1000
 class Cause(NamedTuple):
     """``fails`` are the tiers that do not work with it, ``limits`` those that work less well.
 
-    ``request`` is empty where there is nothing to ask anybody for; ``{host}`` stands for the server's name.
+    ``request`` is empty where there is nothing to ask anybody for; ``{protocol}`` and ``{host}`` stand for the
+    server's address.
     """
 
     title: str
@@ -49,7 +50,7 @@ CAUSES: dict[str, Cause] = {
         "A web filter answers with a page of its own",
         "Where the application's data belong, a page of somebody else came back: usually a web filter's notice that "
         "the address is blocked or has to be confirmed.",
-        "Please allow https://{host}/ in the web filter, by its host name and for all paths, without a notice or "
+        "Please allow {protocol}://{host}/ in the web filter, by its host name and for all paths, without a notice or "
         "confirmation page: programs cannot read or confirm it.",
         fails=TIERS,
     ),
@@ -57,7 +58,7 @@ CAUSES: dict[str, Cause] = {
         "The network wants a sign-in first",
         "Requests are led to a sign-in page: the application's session has ended, or the network has a sign-in of its "
         "own that has to be renewed.",
-        "Please do not redirect requests to https://{host}/ to a sign-in page of the network once the person has "
+        "Please do not redirect requests to {protocol}://{host}/ to a sign-in page of the network once the person has "
         "signed in, or exempt this host from the portal.",
         fails=TIERS,
     ),
@@ -65,7 +66,7 @@ CAUSES: dict[str, Cause] = {
         "The proxy asks for a password",
         "The proxy answers 407: it does not know who asks. A new connection that takes long has the same cause.",
         "Please let the proxy authenticate by itself (Kerberos or NTLM, kept for the whole connection) or allow "
-        "https://{host}/ without proxy authentication.",
+        "{protocol}://{host}/ without proxy authentication.",
         fails=TIERS,
     ),
     "signed-out": Cause(
@@ -79,8 +80,8 @@ CAUSES: dict[str, Cause] = {
         "Answers are held back until they are complete",
         "The parts of an answer that were sent over some seconds came together at the end. An event stream has no end, "
         "so nothing of it would arrive; the application asks again and again instead.",
-        "Please deliver answers of https://{host}/ as they come: no response buffering and no scanning of the whole "
-        "body before delivery, at least for the content type text/event-stream (exempt it from content or virus "
+        "Please deliver answers of {protocol}://{host}/ as they come: no response buffering and no scanning of the "
+        "whole body before delivery, at least for the content type text/event-stream (exempt it from content or virus "
         "scanning, or use a streaming scan).",
         fails=("sse",),
     ),
@@ -88,14 +89,14 @@ CAUSES: dict[str, Cause] = {
         "Answers arrive in bursts",
         "The parts of an answer came late and several at once: something on the way collects them for a while or until "
         "there are enough bytes.",
-        "Please deliver each part of an answer of https://{host}/ at once: no response buffering, no data trickling "
-        "and no minimum size, at least for the content type text/event-stream.",
+        "Please deliver each part of an answer of {protocol}://{host}/ at once: no response buffering, no data "
+        "trickling and no minimum size, at least for the content type text/event-stream.",
         fails=("sse",),
     ),
     "compressed-without-flush": Cause(
         "A proxy compresses answers and holds them back",
         "Something on the way compresses the stream with gzip and keeps the parts until it has enough of them.",
-        "Please do not compress responses of https://{host}/ of the type text/event-stream, nor any with "
+        "Please do not compress responses of {protocol}://{host}/ of the type text/event-stream, nor any with "
         "Cache-Control: no-transform.",
         fails=("sse",),
     ),
@@ -103,43 +104,43 @@ CAUSES: dict[str, Cause] = {
         "Event streams are blocked by their content type",
         "The same answer came through as plain text and not as text/event-stream.",
         "Please allow the content type text/event-stream, in responses and in the request header Accept, for "
-        "https://{host}/.",
+        "{protocol}://{host}/.",
         fails=("sse",),
     ),
     "refused-chunks": Cause(
         "Answers whose length is not known are refused",
         "What is sent in parts as it comes was refused under every content type, while complete answers came through.",
-        "Please allow responses of https://{host}/ with Transfer-Encoding: chunked (HTTP/1.1).",
+        "Please allow responses of {protocol}://{host}/ with Transfer-Encoding: chunked (HTTP/1.1).",
         fails=("sse",),
     ),
     "rewritten-content-type": Cause(
         "A proxy changes the content type",
         "The answer came with another Content-Type than the server sent, so that a browser does not take it for an "
         "event stream.",
-        "Please pass the response header Content-Type of https://{host}/ unchanged; for the event stream it is "
+        "Please pass the response header Content-Type of {protocol}://{host}/ unchanged; for the event stream it is "
         "text/event-stream.",
         fails=("sse",),
     ),
     "altered-content": Cause(
         "A proxy changes what is inside answers",
         "Something on the way adds to the answers or rewrites them, as filters that insert scripts do.",
-        "Please deliver the bodies of https://{host}/ unchanged: no inserted scripts, banners or rewriting.",
+        "Please deliver the bodies of {protocol}://{host}/ unchanged: no inserted scripts, banners or rewriting.",
         limits=TIERS,
     ),
     "time-cap": Cause(
         "Every connection is cut after a while",
         "An answer that was still coming was cut, though data flowed: something on the way limits how long one answer "
         "may take. The application reconnects by itself and loses nothing; each cut costs a moment.",
-        "Please allow responses of https://{host}/ to last at least 60 seconds, better 10 minutes or more, as long as "
-        "data flow (total response time, client lifetime, scan time-out).",
+        "Please allow responses of {protocol}://{host}/ to last at least 60 seconds, better 10 minutes or more, as "
+        "long as data flow (total response time, client lifetime, scan time-out).",
         limits=("sse", "long-poll"),
     ),
     "idle-cut": Cause(
         "Quiet connections are cut",
         "An answer that was quiet for a while never came: something on the way gives up connections on which nothing "
         "happens.",
-        "Please set the idle time-out (read time-out, server time-out) for https://{host}/ to at least 60 seconds, "
-        "better 120.",
+        "Please set the idle time-out (read time-out, server time-out) for {protocol}://{host}/ to at least 60 "
+        "seconds, better 120.",
         limits=("sse", "long-poll"),
     ),
     "silent-connection": Cause(
@@ -161,8 +162,8 @@ CAUSES: dict[str, Cause] = {
         "Old answers come from a cache",
         "An answer was not fresh: something on the way keeps answers although the server forbids it, or gives one "
         "answer to several requests.",
-        "Please do not cache responses of https://{host}/: honour Cache-Control: no-store and no-cache, and do not "
-        "collapse requests to the same address.",
+        "Please do not cache responses of {protocol}://{host}/: honour Cache-Control: no-store and no-cache, and do "
+        "not collapse requests to the same address.",
         fails=("long-poll", "short-poll"),
         limits=("sse",),
     ),
@@ -248,20 +249,23 @@ def _titles(causes: list[str]) -> str:
     return "; ".join(title[0].lower() + title[1:] for title in titles)
 
 
-def asks(causes: list[str], host: str) -> list[dict[str, str]]:
+def asks(causes: list[str], host: str, protocol: str) -> list[dict[str, str]]:
     """Return what to ask the network team for, as documents, in the order of `CAUSES`."""
-    return [{"cause": code, **document(code, host)} for code in CAUSES if code in causes and CAUSES[code].request]
+    return [
+        {"cause": code, **document(code, host, protocol)} for code in CAUSES if code in causes and CAUSES[code].request
+    ]
 
 
-def document(code: str, host: str) -> dict[str, str]:
+def document(code: str, host: str, protocol: str) -> dict[str, str]:
     """Return what there is to say of a cause."""
     cause = CAUSES[code]
-    return {"title": cause.title, "words": cause.words, "request": cause.request.replace("{host}", host)}
+    request = cause.request.replace("{protocol}", protocol).replace("{host}", host)
+    return {"title": cause.title, "words": cause.words, "request": request}
 
 
-def catalogue(host: str) -> dict[str, dict[str, Any]]:
+def catalogue(host: str, protocol: str) -> dict[str, dict[str, Any]]:
     """Return every cause by its code: for who must explain one when nothing can be asked any more."""
     return {
-        code: document(code, host) | {"fails": list(cause.fails), "limits": list(cause.limits)}
+        code: document(code, host, protocol) | {"fails": list(cause.fails), "limits": list(cause.limits)}
         for code, cause in CAUSES.items()
     }

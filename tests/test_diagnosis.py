@@ -26,7 +26,7 @@ def test_no_two_causes_share_a_title():
 
 
 def test_a_request_names_the_server():
-    for code, cause in catalogue("chat.example").items():
+    for code, cause in catalogue("chat.example", "https").items():
         assert "{" not in cause["request"]
         assert "chat.example" in cause["request"] or code == "clock-skew" or not cause["request"]
 
@@ -67,9 +67,9 @@ def test_a_tier_fails_by_what_fails_it_and_names_all_of_it():
 
 
 def test_requests_come_in_one_order_and_once():
-    found = asks(["slow", "buffering", "slow"], "chat.example")
+    found = asks(["slow", "buffering", "slow"], "chat.example", "https")
     assert [ask["cause"] for ask in found] == ["buffering", "slow"]
 
 
 def test_nobody_is_asked_for_what_is_nobodys_to_give():
-    assert asks(["unavailable"], "chat.example") == []
+    assert asks(["unavailable"], "chat.example", "https") == []

@@ -100,6 +100,7 @@ class Network(_Told):
         )
         causes = [code for code in diagnosis.CAUSES if code in {*causes, *found}]
         host = self.request.host[:256]
+        protocol = "https" if credentials.is_over_tls(self.request, self.api.proxies) else "http"
         network = network_of(self.client_address)
         self.answer(
             {
@@ -107,7 +108,7 @@ class Network(_Told):
                 "address": self.client_address,
                 "network": network,
                 "reports": self.hub.reports.document(network),
-                "protocol": "https" if credentials.is_over_tls(self.request, self.api.proxies) else "http",
+                "protocol": protocol,
                 "httpVersion": self.request.version,
                 "via": self._line("Via"),
                 "forwarded": self._forwarded(),
@@ -122,8 +123,8 @@ class Network(_Told):
                 "clockSkewMs": skew_ms,
                 "causes": causes,
                 "verdicts": [verdict.as_document() for verdict in diagnosis.judge(causes)],
-                "ask": diagnosis.asks(causes, host),
-                **({"catalogue": diagnosis.catalogue(host)} if wants_catalogue else {}),
+                "ask": diagnosis.asks(causes, host, protocol),
+                **({"catalogue": diagnosis.catalogue(host, protocol)} if wants_catalogue else {}),
             }
         )
 

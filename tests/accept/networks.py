@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.accept.clone import ROOT
 from tests.accept.core import run_tests
 from tests.accept.lines import Line, Outcome
 from tests.networks.judge import judge, watchdog_seconds
@@ -15,16 +16,20 @@ from tests.networks.record import Record
 from tests.networks.row import ONE_PROBE_SECONDS, SSE
 from tests.networks.rows import ROWS
 from tests.networks.runner import run_all
+from tests.networks.table import table
 
 QUICK_SECONDS = 180
+TABLE = ROOT / "docs" / "networks-table.rst"
 
 
 @functools.cache
 def matrix() -> list[Record]:
-    """Run every row with every client, once for all that is claimed of them."""
+    """Run every row with every client, once for all that is claimed of them; docs/networks-table.rst is of this run."""
     pairs = [(row, client) for row in ROWS for client in row.clients]
     with tempfile.TemporaryDirectory(prefix="rtserver-networks-") as directory:
-        return asyncio.run(run_all(pairs, Path(directory)))
+        records = asyncio.run(run_all(pairs, Path(directory)))
+    TABLE.write_text(table(records))
+    return records
 
 
 def delivery(directory: Path) -> Outcome:

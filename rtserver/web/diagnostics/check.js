@@ -8,7 +8,7 @@
 import { CAUSES } from "./causes.js";
 import { judge, tiersOf } from "./judge.js";
 import { Check } from "./run.js";
-import { letterOf, STEPS, stepOf, TIER_NAMES, TIER_WORDS, VERDICTS } from "./words.js";
+import { addressed, letterOf, STEPS, stepOf, TIER_NAMES, TIER_WORDS, VERDICTS } from "./words.js";
 
 const MAX_PACE = 10;
 const ORDER = Object.keys(CAUSES);
@@ -40,7 +40,7 @@ function line(title, state, word, text) {
 }
 
 const STATE_WORDS = { waiting: "waiting", running: "running", skipped: "skipped", good: "good", bad: "trouble" };
-const textOf = (code, part) => CAUSES[code][part].replaceAll("{host}", location.host);
+const textOf = (code, part) => addressed(CAUSES[code][part], location);
 
 function show(check, isOver) {
   const causes = judge(check.seen, ORDER);
@@ -101,7 +101,7 @@ function finish(found) {
   $("progress").hidden = true;
   const at = new Date().toLocaleString(undefined, { dateStyle: "long", timeStyle: "long" });
   const address = new URL(".", document.baseURI).href;
-  const text = letterOf({ ...found, host: location.host, address, agent: navigator.userAgent, at, catalogue: CAUSES });
+  const text = letterOf({ ...found, address, agent: navigator.userAgent, at, catalogue: CAUSES });
   say("stamp", `${address}, ${at}. ${navigator.userAgent}`);
   $("copy").disabled = $("print").disabled = false;
   const asks = found.causes.filter((code) => CAUSES[code].request).map((code) => ({ cause: code, title: textOf(code, "title"), request: textOf(code, "request") }));

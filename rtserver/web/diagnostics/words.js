@@ -96,8 +96,11 @@ const FIGURES = {
   },
 };
 
+/** Return a text with the server's address where it speaks of it; `url` is of the server. */
+export const addressed = (text, { protocol, host }) => text.replaceAll("{protocol}:", protocol).replaceAll("{host}", host);
+
 /** Return the whole result as text for an e-mail or a ticket. */
-export function letterOf({ host, address, agent, at, causes, tiers, catalogue, steps }) {
+export function letterOf({ address, agent, at, causes, tiers, catalogue, steps }) {
   const lines = [`Network check of ${address}`, at, agent, ""];
   for (const [tier, { verdict }] of Object.entries(tiers)) lines.push(`${TIER_NAMES[tier]}: ${VERDICTS[verdict]}`);
   lines.push("");
@@ -107,7 +110,7 @@ export function letterOf({ host, address, agent, at, causes, tiers, catalogue, s
   if (requests.length) lines.push("What we ask for:", "");
   for (const code of requests) {
     const { title, request } = catalogue[code];
-    lines.push(`- ${title}.`, `  ${request.replaceAll("{host}", host)}`, "");
+    lines.push(`- ${title}.`, `  ${addressed(request, new URL(address))}`, "");
   }
   return lines.join("\n").trim();
 }
