@@ -16,6 +16,9 @@ from rtserver.client.machine import Event
 
 # An answer that asks for more patience than this is a mistake, or not ours.
 MAX_RETRY_AFTER_SECONDS = 600
+# The server refuses in this type alone (RFC 9457); what ends a client is believed of nobody else.
+PROBLEM_TYPE = "application/problem+json"
+_ENDS = {401: Event.SIGN_IN, 403: Event.FORBIDDEN, 404: Event.GONE, 410: Event.GONE}
 
 
 class Verdict(NamedTuple):
@@ -51,8 +54,11 @@ def judge(answer: Answer) -> Verdict:
     reason = str(document.get("detail") or document.get("title") or f"an answer {status}")
     if 300 <= status < 400:
         return Verdict(Event.PAGE, f"an answer {status} is not from the server; something on the way answers itself")
-    known = {401: Event.SIGN_IN, 403: Event.FORBIDDEN, 404: Event.GONE, 410: Event.GONE}
-    return Verdict(known.get(status, Event.BROKEN), reason)
+    end = _ENDS.get(status)
+    if end is not None and answer.head.content_type != PROBLEM_TYPE:
+        # A proxy that wants its own log-in, or a gateway that knows no such address, may say so in JSON.
+        return Verdict(Event.PAGE, f"an answer {status} is not from the server; something on the way answers itself")
+    return Verdict(end or Event.BROKEN, reason)
 
 
 def judge_stream(answer: Answer) -> Verdict:

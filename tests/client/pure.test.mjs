@@ -103,6 +103,7 @@ for (const [status, contentType, verdict] of [
   [200, JSON_TYPE, "ok"], [200, "application/json; charset=utf-8", "ok"], [204, null, "ok"], [304, null, "ok"],
   [200, "text/html", "page"], [200, null, "page"], [403, "text/html", "page"], [404, "text/html", "page"], [401, "text/html", "page"],
   [302, null, "sign-in"], [401, "application/problem+json", "sign-in"],
+  [401, null, "page"], [401, JSON_TYPE, "page"], [403, JSON_TYPE, "page"], [404, JSON_TYPE, "page"], [410, JSON_TYPE, "page"],
   [403, "application/problem+json", "forbidden"], [404, "application/problem+json", "gone"], [410, "application/problem+json", "gone"],
   [429, "text/html", "busy"], [503, "text/html", "busy"], [503, "application/problem+json", "busy"],
   [500, "application/problem+json", "broken"], [502, "text/html", "broken"], [504, "text/html", "broken"], [507, JSON_TYPE, "broken"],

@@ -32,11 +32,15 @@ def answer(status, content, **headers):
         (302, JSON, "page"),
         (401, PROBLEM, "sign-in"),
         (401, HTML, "page"),
+        (401, JSON, "page"),
         (403, PROBLEM, "forbidden"),
         (403, HTML, "page"),
+        (403, JSON, "page"),
         (404, PROBLEM, "gone"),
         (404, HTML, "page"),
+        (404, JSON, "page"),
         (410, PROBLEM, "gone"),
+        (410, JSON, "page"),
         (400, PROBLEM, "broken"),
         (400, HTML, "page"),
         (408, HTML, "failed"),
@@ -61,6 +65,14 @@ def test_a_status_means_something_only_with_what_the_server_would_send_with_it(s
 def test_a_401_that_asks_for_a_token_is_the_servers_whatever_became_of_its_body():
     assert judge(answer(401, HTML, www_authenticate='Bearer error="invalid_token"')).event == "sign-in"
     assert judge(answer(401, HTML, www_authenticate="Negotiate")).event == "page"
+
+
+@pytest.mark.parametrize("content", [HTML, JSON, ("", b"")])
+def test_a_401_of_the_networks_own_log_in_ends_no_sign_in(content):
+    found = answer(401, content, www_authenticate="NTLM")
+
+    assert judge(found).event == judge_stream(found).event == "page"
+    assert "not from the server" in judge(found).reason
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,14 @@ PYTHON_CLIENT = (
     ),
     Defect(
         "5",
+        "take the log-in of a proxy that speaks JSON for the end of a sign-in",
+        "client/verdict.py",
+        "if end is not None and answer.head.content_type != PROBLEM_TYPE:",
+        "if False:",
+        "client/test_verdict.py::test_a_401_of_the_networks_own_log_in_ends_no_sign_in",
+    ),
+    Defect(
+        "5",
         "show the server the password of the proxy in a tunnel",
         "client/connection.py",
         "                await connection._tunnel(proxy)\n            elif proxy:\n",

@@ -15,7 +15,8 @@
  *     anything else                                      page
  */
 
-const JSON_TYPES = ["application/json", "application/problem+json"];
+/** The server refuses in this type alone (RFC 9457); what ends a client is believed of nobody else. */
+const PROBLEM_TYPE = "application/problem+json";
 const REFUSALS = { 401: "sign-in", 403: "forbidden", 404: "gone", 410: "gone" };
 
 /**
@@ -30,5 +31,6 @@ export function judge({ status, type, contentType }, expected = "application/jso
   if (status === 204 || status === 304) return "ok";
   const media = (contentType ?? "").split(";")[0].trim().toLowerCase();
   if (status < 300) return media === expected ? "ok" : "page";
-  return JSON_TYPES.includes(media) ? (REFUSALS[status] ?? "broken") : "page";
+  if (media === PROBLEM_TYPE) return REFUSALS[status] ?? "broken";
+  return media === "application/json" && !(status in REFUSALS) ? "broken" : "page";
 }
