@@ -39,6 +39,7 @@ class Polls:
         self._since: str | None = None
         self._since_cursor = ""
         self._etag: str | None = None
+        self._last_body = b""  # of a long poll
 
     async def control(self) -> Verdict:
         """Ask what is new with a plain request."""
@@ -92,9 +93,12 @@ class Polls:
             self.pause_seconds = float(told[:4]) if told.isdigit() else DEFAULT_RETRY_AFTER_SECONDS
             return verdict
         page = answer.json()
-        await self._take_page(page, "events", cursor)
+        has_states = await self._take_page(page, "events", cursor)
+        # Progress moves no cursor, and is never told twice in the same words.
+        is_new = self._inbox.position.cursor != cursor or (has_states and answer.body != self._last_body)
+        self._last_body = answer.body
         # What brings nothing new was kept somewhere on the way, and will be given again at once.
-        self.pause_seconds = 0.0 if self._inbox.position.cursor != cursor else NOTHING_NEW_PAUSE_SECONDS
+        self.pause_seconds = 0.0 if is_new else NOTHING_NEW_PAUSE_SECONDS
         if page.get("closed"):
             return Verdict(Event.ENDED, "the session is closed")
         return verdict
@@ -113,11 +117,14 @@ class Polls:
         if page.get("hasMore"):
             self.pause_seconds = 0.0
 
-    async def _take_page(self, page: dict[str, Any], name: str, cursor: str) -> None:
+    async def _take_page(self, page: dict[str, Any], name: str, cursor: str) -> bool:
+        """Take a page in, and return whether there were passing states in it."""
         try:
             if "reset" in page:
                 await self._inbox.take_reset(reset_of(page["reset"]), cursor)
-            else:
-                await self._inbox.take([event_of_item(item) for item in page[name]], str(page["lastEventId"]))
+                return False
+            events = [event_of_item(item) for item in page[name]]
+            await self._inbox.take(events, str(page["lastEventId"]))
+            return any(event.id is None for event in events)
         except (KeyError, TypeError) as error:
             raise Blocked(f"a page of events is not the server's: {error!r}") from None

@@ -53,6 +53,20 @@ async def test_a_page_that_a_network_gives_again_and_again_is_not_asked_for_at_o
     assert polls.pause_seconds == 5
 
 
+async def test_progress_that_a_poll_brings_does_not_keep_the_next_one_waiting():
+    clock, first = HandClock(), "019d2d0c-e700-7001-802b-cdef00000001"
+    gateway = Cache({})
+    polls = Polls(gateway, Inbox(Position()), clock)
+
+    for share in (10, 20):
+        progress = {"type": "ai_progress", "data": {"progress": share}, "timestamp": "2026-01-01T00:00:00.000Z"}
+        gateway._page = {"events": [progress], "lastEventId": first, "hasMore": False, "nextPollDelay": 0}
+        await polls.long()
+        assert polls.pause_seconds == 0
+    await polls.long()
+    assert polls.pause_seconds == 5, "the same progress again is a page that was kept"
+
+
 @pytest.mark.parametrize(("status", "after_seconds"), [(504, 0.1), (500, 12.0)])
 async def test_what_did_not_wait_is_broken(status, after_seconds):
     clock = HandClock()
