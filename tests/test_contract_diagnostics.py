@@ -138,6 +138,13 @@ async def test_a_place_is_free_again_when_the_client_has_gone(api, path):
     assert not api.hub.probes._own
 
 
+async def test_who_goes_while_an_answer_is_held_is_not_counted_as_refused(api):
+    async with Running(api, PROBES[0]):
+        pass
+    await until(lambda: api.hub.probes.count == 0)
+    assert not api.hub.counters.refused
+
+
 async def test_a_place_is_free_again_when_the_probe_is_over(api):
     for path in ("hold", "stream?interval=0", "payload"):
         assert (await api.get(f"/diagnostics/{path}")).status == 200
@@ -183,6 +190,14 @@ async def test_a_client_that_does_not_read_its_payload_keeps_little_of_it_here(a
         response = await connection.read_response("GET")
         assert len(response.body) == 1 << 20
     await until(lambda: api.hub.probes.count == 0)
+
+
+async def test_a_slow_client_gets_the_end_of_its_payload_too(api, monkeypatch):
+    """What closes gives nobody more than a moment for what has not been taken."""
+    monkeypatch.setattr("rtserver.sink.CLOSE_GRACE_SECONDS", 0)
+    async with Running(api, "payload?bytes=1048576", receive_buffer=4096) as connection:
+        response = await connection.read_response("GET")
+    assert len(response.body) == 1 << 20
 
 
 async def test_probes_end_when_the_server_goes_and_none_begins_then(api):

@@ -96,6 +96,7 @@ class HoldProbe(ProbeHandler):
     """An answer that comes late and whole, as that of a long poll: who does not get it has an idle cut on the way."""
 
     probe: Probe | None = None
+    _has_gone = False  # the client
 
     async def get(self) -> None:
         seconds = self.query.integer("seconds", 0, 0, MAX_HOLD_SECONDS)
@@ -103,13 +104,15 @@ class HoldProbe(ProbeHandler):
             if self.request.method != "HEAD":
                 await _sleep(self.probe, seconds)
             if self.probe.is_over:
+                if self._has_gone:
+                    return
                 raise draining()
         self.set_header("Cache-Control", "no-cache, no-store")
         self.set_header("Pragma", "no-cache")
         self.answer({"heldSeconds": seconds, "serverTime": self._now()})
 
     def on_connection_close(self) -> None:
-        # The answer then goes to nobody.
+        self._has_gone = True
         if self.probe is not None:
             self.probe.end()
 
@@ -135,7 +138,8 @@ class PayloadProbe(ProbeHandler):
     async def _send(self, probe: Probe, sink: SocketSink, size: int) -> None:
         """Write it in blocks, so that a client that does not read keeps one of them here and not all (P4)."""
         deadline = asyncio.get_running_loop().time() + MAX_PAYLOAD_SECONDS
-        while size and not probe.is_over:
+        # To the end: what is left when it closes has a moment only, which is little for a slow line.
+        while (size or sink.is_paused) and not probe.is_over:
             left_seconds = deadline - asyncio.get_running_loop().time()
             if sink.is_paused and await probe.wait(left_seconds):
                 return
