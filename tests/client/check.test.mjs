@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { ask } from "../../rtserver/web/diagnostics/asking.js";
 import { judge, tiersOf } from "../../rtserver/web/diagnostics/judge.js";
 
 const ORDER = [
@@ -92,3 +93,15 @@ test("a cap of few seconds leaves no stream to be used, one of twenty does", () 
   assert.equal(tiers(20_000).sse.verdict, "limited");
   assert.equal(tiers(20_000)["short-poll"].verdict, "works");
 });
+
+for (const [type, outcome] of [
+  ["application/problem+json", "signed-out"], ["application/json", "proxy-sign-in"], ["text/html", "proxy-sign-in"],
+]) {
+  test(`a 401 in ${type} is ${outcome}`, async (context) => {
+    globalThis.document = { baseURI: "http://bank.example/diagnostics" };
+    context.after(() => delete globalThis.document);
+    context.mock.method(globalThis, "fetch", async () => new Response("{}", { status: 401, headers: { "content-type": type } }));
+    const seen = await ask("api/diagnostics/network", { deadlineMs: 1000, signal: new AbortController().signal });
+    assert.equal(seen.outcome, outcome);
+  });
+}

@@ -49,7 +49,8 @@ function refusal(response, type) {
   if (status === 429) return "too-many";
   if (status === 503) return "unavailable";
   if (status === 407) return "proxy-sign-in";
-  if (status === 401) return isOurs ? "signed-out" : "proxy-sign-in";
+  // The server says it in this type alone; a proxy with a log-in of its own may speak JSON, too.
+  if (status === 401) return type.startsWith("application/problem+json") ? "signed-out" : "proxy-sign-in";
   if (GATEWAY.includes(status)) return "gateway";
   if (status >= 400) return isOurs ? "refused" : "page";
   return /html/.test(type) ? "page" : null;
