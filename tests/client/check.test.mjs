@@ -99,8 +99,9 @@ for (const [type, outcome] of [
 ]) {
   test(`a 401 in ${type} is ${outcome}`, async (context) => {
     globalThis.document = { baseURI: "http://bank.example/diagnostics" };
-    context.after(() => delete globalThis.document);
-    context.mock.method(globalThis, "fetch", async () => new Response("{}", { status: 401, headers: { "content-type": type } }));
+    const { fetch } = globalThis;
+    context.after(() => Object.assign(globalThis, { document: undefined, fetch }));
+    globalThis.fetch = async () => new Response("{}", { status: 401, headers: { "content-type": type } });
     const seen = await ask("api/diagnostics/network", { deadlineMs: 1000, signal: new AbortController().signal });
     assert.equal(seen.outcome, outcome);
   });
