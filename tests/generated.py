@@ -194,7 +194,8 @@ class Sender:
         if headers.get("content-type") != "text/event-stream" or request.method == "HEAD":
             return await connection.read_rest(request.method, status, headers)
         first = await connection.read_chunk()
-        assert b"retry: 5000\n\nevent: connected\n" in first, first
+        is_probe = "/diagnostics/" in request.target
+        assert (b"event: chunk\ndata: " if is_probe else b"retry: 5000\n\nevent: connected\n") in first, first
         return Response(status, headers, first)
 
     async def _look(self, request: Request, answer: Response) -> None:

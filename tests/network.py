@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import threading
 import time
+import weakref
 from dataclasses import dataclass, field
 
 BLOCK_PAGE = (
@@ -68,6 +69,8 @@ class Network:
     def __enter__(self) -> Network:
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        # Also those that are closed and still have something to send.
+        self._writers: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
         self._thread = threading.Thread(target=self._run, name="network", daemon=True)
         self._ready = threading.Event()
         self._thread.start()
@@ -100,14 +103,21 @@ class Network:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        # Who was just accepted becomes a task in the next turn.
+        await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        # A transport that is aborted lets go of its socket in the next turn.
+        await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._writers.add(writer)
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await self._pass(reader, writer)

@@ -65,6 +65,16 @@ PARAMETERS = {
     "compact": ("true", "false"),
     "rtt": ("0", "501"),
     "format": ("prometheus",),
+    "nonce": ("n1", "n-2"),
+    "sent": ("Accept", "X-A,X-B"),
+    "clientTime": ("0", "1770000000000"),
+    "causes": ("buffering", "slow,buffering"),
+    "catalogue": ("true", "false"),
+    "chunks": ("1", "2"),
+    "interval": ("0", "1"),
+    "type": ("text/plain", "text/event-stream"),
+    "seconds": ("0",),
+    "bytes": ("0", "1", "65537"),
     "unknown": ("", "x"),
 }
 HEADERS = {
@@ -190,7 +200,10 @@ class Generator:
         return "?" + "&".join(f"{name}={value}" for name, value in pairs) if pairs else ""
 
     def _parameter(self, name: str) -> str:
-        if self._is(0.75):
+        # Nor to be held for as long as some number says.
+        if name == "seconds" and self._is(0.25):
+            return self._rng.choice(("", "-1", "121", "1.5", "x"))
+        if name == "seconds" or self._is(0.75):
             return quote_from_bytes(self._rng.choice(PARAMETERS[name]).encode())
         return self._junk()
 
@@ -231,6 +244,7 @@ class Generator:
             "SessionChange": self._session_change,
             "ParticipantChange": self._participant_change,
             "Publication": self._publication,
+            "Report": self._report,
             "": dict,
         }[schema]()
         while self._is(0.35):
@@ -274,6 +288,10 @@ class Generator:
 
     def _participant_change(self) -> dict[str, Any]:
         return {"displayName": "X", "kind": "ai"}
+
+    def _report(self) -> dict[str, Any]:
+        tier = self._rng.choice(("sse", "long-poll", "short-poll"))
+        return {"tier": tier, "previousTier": None, "reason": "verified", "clientId": "c1", "rttMs": 20, "attempts": 1}
 
     def _publication(self) -> dict[str, Any]:
         if self._is(0.8):

@@ -130,6 +130,8 @@ class Hop:
             task = asyncio.ensure_future(self._connection(accepted))
             self._connections[task] = None
             task.add_done_callback(self._connections.pop)
+            # Also of a task that was told to end before it began.
+            task.add_done_callback(lambda _, accepted=accepted: accepted.close())  # type: ignore[misc]
 
     # One connection
 
