@@ -18,12 +18,12 @@ CLIENTS = (CHROMIUM, PYTHON)
 # of a busy machine.
 ONE_PROBE_SECONDS = 72 + 2 + 6
 # A stream is given up after 10 s, a long poll after 15 s, and the plain request in between takes a moment.
-TO_LONG_POLL_SECONDS = 10 + 6
-TO_SHORT_POLL_SECONDS = 10 + 15 + 6
+TO_LONG_POLL_SECONDS = 10 + 3
+TO_SHORT_POLL_SECONDS = 10 + 15 + 4
 # `connected` comes at once, `probe` two seconds later.
-TO_SSE_SECONDS = 2 + 6
+TO_SSE_SECONDS = 2 + 4
 # A stream that was lost is opened again after 5 s, give or take the half of it.
-RETRY_SECONDS = 7.5 + 2 + 6
+RETRY_SECONDS = 7.5 + 2 + 4
 
 
 @dataclass(frozen=True)
