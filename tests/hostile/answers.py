@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from email.utils import formatdate
 
 from tests.hostile.behaviour import Behaviour, Onward, Request, given, page
@@ -23,13 +23,8 @@ class BlockStreams(Behaviour):
     number = "11"
     summary = "a response of type text/event-stream becomes a 403 of HTML"
 
-    async def answer(self, request: Request, onward: Onward) -> AsyncIterator[Item]:
-        async for item in onward(request):
-            if isinstance(item, Head) and item.is_stream:
-                for other in page(403, BLOCKED):
-                    yield other
-                return
-            yield item
+    def answer(self, request: Request, onward: Onward) -> Items:
+        return replaced(onward(request), lambda head: head.is_stream, page(403, BLOCKED))
 
 
 class BlockAccept(Behaviour):
@@ -83,9 +78,8 @@ class RedirectLogin(Instead):
         return page(302, "Log in first", ("Location", self.parameter))
 
 
-class RedirectSame(Instead):
+class RedirectSame(RedirectLogin):
     name = "redirect-same"
-    number = "14"
     summary = "requests to the API are redirected to a page of HTML on the same host"
     default = "/hop-login"
 
@@ -93,9 +87,6 @@ class RedirectSame(Instead):
         if request.exchange.path == self.parameter:
             return given(page(200, "Log in first"))
         return super().answer(request, onward)
-
-    def instead(self, request: Request) -> list[Item]:
-        return page(302, "Log in first", ("Location", self.parameter))
 
 
 class ProxyAuth(Instead):
@@ -150,17 +141,10 @@ class RefuseChunked(Behaviour):
     number = "20"
     summary = "a response in chunks becomes a 501 of HTML, a request in chunks gets a 411"
 
-    async def answer(self, request: Request, onward: Onward) -> AsyncIterator[Item]:
+    def answer(self, request: Request, onward: Onward) -> Items:
         if request.head.was_chunked:
-            for other in page(411, "Length required"):
-                yield other
-            return
-        async for item in onward(request):
-            if isinstance(item, Head) and item.length is None:
-                for other in page(501, "Transfer coding not supported"):
-                    yield other
-                return
-            yield item
+            return given(page(411, "Length required"))
+        return replaced(onward(request), lambda head: head.length is None, page(501, "Transfer coding not supported"))
 
 
 class Ntlm(Behaviour):
@@ -192,6 +176,16 @@ class NtlmAnswered(Behaviour):
             await self.pause(self.amount)
         async for item in onward(request):
             yield item
+
+
+async def replaced(items: Items, is_refused: Callable[[Head], bool], other: list[Item]) -> AsyncIterator[Item]:
+    """Give what comes, and ``other`` in place of a response whose head is refused."""
+    async for item in items:
+        if isinstance(item, Head) and is_refused(item):
+            for each in other:
+                yield each
+            return
+        yield item
 
 
 def problem(status: int, title: str, *headers: tuple[str, str]) -> list[Item]:

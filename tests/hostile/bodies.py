@@ -25,58 +25,53 @@ class BufferWhole(Behaviour):
             yield item
 
 
-class BufferBody(Behaviour):
-    name = "buffer-body"
-    number = "2"
-    summary = "the head passes at once, the body when it is complete"
+class Buffer(Behaviour):
+    """The head passes at once, of the body what is `ready`, and the rest when it is complete."""
 
     async def flow(self, request: Request, items: Items) -> AsyncIterator[Item]:
         kept = b""
         async for item in items:
             if isinstance(item, Head):
                 yield item
-            else:
-                kept += item
+                continue
+            kept += item
+            if count := self.ready(len(kept)):
+                yield kept[:count]
+                kept = kept[count:]
         yield kept
 
+    def ready(self, size: int) -> int:
+        """Return how many of so many bytes may pass."""
+        raise NotImplementedError
 
-class BufferBlocks(Behaviour):
+
+class BufferBody(Buffer):
+    name = "buffer-body"
+    number = "2"
+    summary = "the head passes at once, the body when it is complete"
+
+    def ready(self, size: int) -> int:
+        return 0
+
+
+class BufferBlocks(Buffer):
     name = "buffer-blocks"
     number = "3a"
     summary = "the body passes in blocks of N bytes, what is less waits"
     default = 4096.0
 
-    async def flow(self, request: Request, items: Items) -> AsyncIterator[Item]:
-        kept, size = b"", int(self.amount)
-        async for item in items:
-            if isinstance(item, Head):
-                yield item
-                continue
-            kept += item
-            full = len(kept) // size * size
-            if full:
-                yield kept[:full]
-                kept = kept[full:]
-        yield kept
+    def ready(self, size: int) -> int:
+        return size - size % int(self.amount)
 
 
-class BufferUntil(Behaviour):
+class BufferUntil(Buffer):
     name = "buffer-until"
     number = "3b"
     summary = "the body passes once N bytes have come together, then again"
     default = 4096.0
 
-    async def flow(self, request: Request, items: Items) -> AsyncIterator[Item]:
-        kept = b""
-        async for item in items:
-            if isinstance(item, Head):
-                yield item
-                continue
-            kept += item
-            if len(kept) >= self.amount:
-                yield kept
-                kept = b""
-        yield kept
+    def ready(self, size: int) -> int:
+        return size if size >= self.amount else 0
 
 
 class BufferAfter(Behaviour):
@@ -96,64 +91,68 @@ class BufferAfter(Behaviour):
             yield item
 
 
-class Bursts(Behaviour):
+class Timed(Behaviour):
+    """The head passes at once, of the body what is `due` at each turn, and the rest when it is complete.
+
+    Turns are ``turn_seconds`` apart from the moment when the request came.
+    """
+
+    turn_seconds: float
+
+    async def flow(self, request: Request, items: Items) -> AsyncIterator[Item]:
+        ahead, kept = Ahead(items), b""
+        turn = int(request.age / self.turn_seconds) + 1
+        try:
+            while True:
+                try:
+                    left = turn * self.turn_seconds - request.age
+                    item = await ahead.next(max(0.0, self.clock.real(left)))
+                except TimeoutError:
+                    turn += 1
+                    if kept:
+                        count = self.due(len(kept))
+                        yield kept[:count]
+                        kept = kept[count:]
+                    continue
+                if item is None:
+                    break
+                if isinstance(item, Head):
+                    yield item
+                else:
+                    kept += item
+            yield kept
+        finally:
+            await ahead.close()
+
+    def due(self, size: int) -> int:
+        """Return how many of so many bytes pass at a turn."""
+        raise NotImplementedError
+
+
+class Bursts(Timed):
     name = "bursts"
     number = "4"
     summary = "the body passes every N seconds, all that came meanwhile"
     default = 5.0
 
-    async def flow(self, request: Request, items: Items) -> AsyncIterator[Item]:
-        ahead, kept = Ahead(items), b""
-        try:
-            turn = int(request.age / self.amount)
-            while True:
-                try:
-                    left = (turn + 1) * self.amount - request.age
-                    item = await ahead.next(max(0.0, self.clock.real(left)))
-                except TimeoutError:
-                    turn += 1
-                    if kept:
-                        yield kept
-                        kept = b""
-                    continue
-                if item is None:
-                    break
-                if isinstance(item, Head):
-                    yield item
-                else:
-                    kept += item
-            yield kept
-        finally:
-            await ahead.close()
+    def start(self) -> None:
+        self.turn_seconds = self.amount
+
+    def due(self, size: int) -> int:
+        return size
 
 
-class Trickle(Behaviour):
+class Trickle(Timed):
     name = "trickle"
     number = "4"
     summary = "what is not complete drips, N bytes a second; the rest passes at once when it is"
     default = 1.0
 
-    async def flow(self, request: Request, items: Items) -> AsyncIterator[Item]:
-        ahead, kept = Ahead(items), b""
-        drips_at = self.clock.now()
-        try:
-            while True:
-                try:
-                    item = await ahead.next(max(0.0, self.clock.real(drips_at - self.clock.now())) if kept else None)
-                except TimeoutError:
-                    drips_at = self.clock.now() + 1 / self.amount
-                    yield kept[:1]
-                    kept = kept[1:]
-                    continue
-                if item is None:
-                    break
-                if isinstance(item, Head):
-                    yield item
-                else:
-                    kept += item
-            yield kept
-        finally:
-            await ahead.close()
+    def start(self) -> None:
+        self.turn_seconds = 1 / self.amount
+
+    def due(self, size: int) -> int:
+        return 1
 
 
 class Merge(Behaviour):
