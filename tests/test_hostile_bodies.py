@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import until
-from tests.test_hostile_hop import nothing_comes, open_stream, through
+from tests.test_hostile_hop import nothing_comes, open_stream, streaming, through
 
 
 async def test_buffer_whole_keeps_everything_until_the_end():
@@ -21,9 +21,7 @@ async def test_buffer_whole_keeps_everything_until_the_end():
 
 
 async def test_buffer_body_gives_the_head_at_once_and_the_body_at_the_end():
-    async with through("buffer-body") as (server, _, connection):
-        await open_stream(server, connection)
-        assert (await connection.read_head())[0] == 200
+    async with streaming("buffer-body") as (server, _, connection):
         server.send(b"one")
         server.send(b"two")
         await nothing_comes(connection)
@@ -32,9 +30,7 @@ async def test_buffer_body_gives_the_head_at_once_and_the_body_at_the_end():
 
 
 async def test_buffer_blocks_gives_only_full_blocks():
-    async with through("buffer-blocks:4") as (server, _, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming("buffer-blocks:4") as (server, _, connection):
         server.send(b"123")
         await nothing_comes(connection)
         server.send(b"456789")
@@ -45,9 +41,7 @@ async def test_buffer_blocks_gives_only_full_blocks():
 
 
 async def test_buffer_until_gives_all_once_there_is_enough():
-    async with through("buffer-until:4") as (server, _, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming("buffer-until:4") as (server, _, connection):
         server.send(b"123")
         await nothing_comes(connection)
         server.send(b"456789")
@@ -57,9 +51,7 @@ async def test_buffer_until_gives_all_once_there_is_enough():
 
 
 async def test_bursts_give_what_came_meanwhile_together():
-    async with through("bursts:5", speed=5) as (server, _, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming("bursts:5", speed=5) as (server, _, connection):
         server.send(b"one")
         server.send(b"two")
         assert await connection.read_chunk() == b"onetwo"
@@ -68,9 +60,7 @@ async def test_bursts_give_what_came_meanwhile_together():
 
 
 async def test_buffer_after_is_good_at_first():
-    async with through("buffer-after:10", speed=10) as (server, hop, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming("buffer-after:10", speed=10) as (server, hop, connection):
         server.send(b"good")
         assert await connection.read_chunk() == b"good"
         began_at = hop.exchanges[0].began_at
@@ -93,9 +83,7 @@ async def test_what_is_complete_passes_whatever_is_kept_back(name):
 
 
 async def test_trickle_drips_until_the_end_is_there():
-    async with through("trickle:10", speed=2) as (server, _, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming("trickle:10", speed=2) as (server, _, connection):
         server.send(b"12345678")
         for drop in (b"1", b"2", b"3"):
             assert await connection.read_chunk() == drop
@@ -107,9 +95,7 @@ async def test_trickle_drips_until_the_end_is_there():
 
 
 async def test_merge_makes_one_piece_of_what_comes_together():
-    async with through("merge:3") as (server, _, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming("merge:3") as (server, _, connection):
         for piece in (b"1", b"2", b"3", b"4"):
             server.send(piece)
         assert await connection.read_chunk() == b"123"
@@ -120,9 +106,7 @@ async def test_merge_makes_one_piece_of_what_comes_together():
 
 
 async def test_rechunk_cuts_in_the_middle_of_characters_and_line_ends():
-    async with through("rechunk:1") as (server, _, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming("rechunk:1") as (server, _, connection):
         sent = "data: \u00fc\r\n\r\n".encode()
         server.send(sent)
         assert [await connection.read_chunk() for _ in sent] == [bytes([byte]) for byte in sent]

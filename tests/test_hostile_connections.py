@@ -12,38 +12,33 @@ from tests.conftest import until
 from tests.hostile import Hop
 from tests.http import Connection, request
 from tests.origin import origin
-from tests.test_hostile_hop import nothing_comes, open_stream, through
+from tests.test_hostile_hop import nothing_comes, reset_comes, streaming, through
 
 
-async def started(server, connection) -> None:
-    await open_stream(server, connection)
-    assert (await connection.read_head())[0] == 200
-    server.send(b"one")
-    assert await connection.read_chunk() == b"one"
+@contextlib.asynccontextmanager
+async def talking(*behaviours: str, speed: float = 1.0):
+    """A stream through the hop of which one piece has come."""
+    async with streaming(*behaviours, speed=speed) as (server, hop, connection):
+        server.send(b"one")
+        assert await connection.read_chunk() == b"one"
+        yield server, hop, connection
 
 
-@pytest.mark.parametrize("name", ["cut-at:0.2", "cut-early:0.2"])
-async def test_a_cut_ends_the_body_as_if_it_were_complete(name):
-    async with through() as (server, hop, connection):
-        await started(server, connection)
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [("cut-at:0.2", b"0\r\n\r\n"), ("cut-early:0.2", b"0\r\n\r\n"), ("cut-at-truncated:0.2", b""), ("cap:0.2", b"")],
+)
+async def test_what_has_begun_is_ended_as_if_it_were_complete_or_without_its_last_chunk(name, last):
+    async with talking() as (server, hop, connection):
         hop.set(name)
-        assert await connection.reader.read() == b"0\r\n\r\n"
+        assert await connection.reader.read() == last
         await until(lambda: server.got[0].is_over)
 
 
-async def test_cut_at_truncated_leaves_out_the_last_chunk():
-    async with through() as (server, hop, connection):
-        await started(server, connection)
-        hop.set("cut-at-truncated:0.2")
-        assert await connection.reader.read() == b""
-
-
 async def test_cut_at_rst_resets_the_connection():
-    async with through() as (server, hop, connection):
-        await started(server, connection)
+    async with talking() as (_, hop, connection):
         hop.set("cut-at-rst:0.2")
-        with pytest.raises(ConnectionResetError):
-            await connection.reader.readexactly(1)
+        await reset_comes(connection)
 
 
 async def test_a_cut_ends_what_has_no_answer_yet_without_one():
@@ -54,8 +49,7 @@ async def test_a_cut_ends_what_has_no_answer_yet_without_one():
 
 
 async def test_idle_kill_spares_what_talks():
-    async with through("idle-kill:5", speed=10) as (server, _, connection):
-        await started(server, connection)
+    async with talking("idle-kill:5", speed=10) as (server, _, connection):
         began_at = asyncio.get_running_loop().time()
         while asyncio.get_running_loop().time() < began_at + 0.6:
             server.send(b"more")
@@ -79,16 +73,8 @@ async def test_cap_is_a_504_of_html_for_what_has_no_answer():
         assert hop.exchanges[0].status == 504
 
 
-async def test_cap_cuts_off_what_has_begun():
-    async with through() as (server, hop, connection):
-        await started(server, connection)
-        hop.set("cap:0.2")
-        assert await connection.reader.read() == b""
-
-
 async def test_black_hole_lets_nothing_pass_and_tells_nobody():
-    async with through() as (server, hop, connection):
-        await started(server, connection)
+    async with talking() as (server, hop, connection):
         hop.set("black-hole:0.2")
         began_at = hop.exchanges[0].began_at
         await until(lambda: time.monotonic() - began_at > 0.3)
@@ -118,13 +104,11 @@ async def test_what_does_not_last_is_spared(name):
 
 
 async def test_reset_stream_spares_all_but_streams():
-    async with through() as (server, hop, connection), Connection(hop.port) as other:
+    async with talking() as (server, hop, connection), Connection(hop.port) as other:
         other.send("GET", "/api/hold")
-        await until(lambda: hop.held == 1)
-        await started(server, connection)
+        await until(lambda: hop.held == 2)
         hop.set("reset-stream:0.2")
-        with pytest.raises(ConnectionResetError):
-            await connection.reader.readexactly(1)
+        await reset_comes(connection)
         server.release()
         assert (await other.read_response("GET")).status == 200
 
@@ -144,11 +128,9 @@ async def test_of_a_host_that_may_be_asked_so_often_at_a_time_the_others_wait(na
 
 
 async def test_restart_refuses_for_a_while():
-    async with through() as (server, hop, connection):
-        await started(server, connection)
+    async with talking() as (_, hop, connection):
         hop.set("restart:3")
-        with pytest.raises(ConnectionResetError):
-            await connection.reader.readexactly(1)
+        await reset_comes(connection)
         with pytest.raises(ConnectionRefusedError):
             await request(hop.port, "GET", "/api/json")
         assert hop.connections == 0
@@ -164,8 +146,7 @@ async def test_restart_refuses_for_a_while():
 async def test_gone_refuses_until_told_otherwise():
     async with through() as (_, hop, connection):
         hop.set("gone")
-        with pytest.raises(ConnectionResetError):
-            await connection.reader.readexactly(1)
+        await reset_comes(connection)
         with pytest.raises(ConnectionRefusedError):
             await request(hop.port, "GET", "/api/json")
         hop.set("gone")
@@ -180,9 +161,7 @@ async def test_gone_may_be_so_from_the_start():
 
 
 async def test_stop_reading_leaves_the_server_with_what_it_writes():
-    async with through("stop-reading:0") as (server, hop, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming("stop-reading:0") as (server, hop, connection):
         for _ in range(40):
             server.send(bytes(1 << 20))
         await nothing_comes(connection)

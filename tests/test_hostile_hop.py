@@ -35,11 +35,25 @@ async def open_stream(server, connection, target: str = "/api/stream") -> None:
     await until(lambda: len(server.got) > count)
 
 
+@contextlib.asynccontextmanager
+async def streaming(*behaviours: str, speed: float = 1.0):
+    """The same, with a stream on the connection whose head has come."""
+    async with through(*behaviours, speed=speed) as (server, hop, connection):
+        await open_stream(server, connection)
+        assert (await connection.read_head())[0] == 200
+        yield server, hop, connection
+
+
 async def nothing_comes(connection, seconds: float = 0.1) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(seconds):
             came = await connection.reader.read(1)
             raise AssertionError(f"{came!r} came")
+
+
+async def reset_comes(connection) -> None:
+    with pytest.raises(ConnectionResetError):
+        await connection.reader.readexactly(1)
 
 
 async def test_a_clean_path_changes_nothing():
@@ -85,9 +99,7 @@ async def test_a_piece_of_a_stream_passes_at_once():
 
 
 async def test_what_is_held_is_counted_while_it_lasts():
-    async with through() as (server, hop, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming() as (server, hop, connection):
         async with Connection(hop.port) as other:
             other.send("GET", "/api/sessions/s/updates?timeout=30")
             await until(lambda: hop.held == 2)
@@ -129,9 +141,7 @@ async def test_a_server_that_does_not_answer_is_a_502():
 
 
 async def test_a_change_reaches_streams_that_are_open_and_loses_nothing():
-    async with through() as (server, hop, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming() as (server, hop, connection):
         server.send(b"good")
         assert await connection.read_chunk() == b"good"
         hop.set("buffer-body")
@@ -153,21 +163,16 @@ async def test_a_change_reaches_answers_that_are_waited_for():
 
 
 async def test_behaviours_are_composed():
-    async with through("buffer-body", "cut-at:1", speed=10) as (server, _, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming("buffer-body", "cut-at:1", speed=10) as (server, _, connection):
         server.send(b"kept")
         assert await connection.reader.read() == b"0\r\n\r\n"
         assert server.got[0].is_over
 
 
 async def test_cutting_breaks_every_connection():
-    async with through() as (server, hop, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming() as (_, hop, connection):
         hop.cut()
-        with pytest.raises(ConnectionResetError):
-            await connection.reader.readexactly(1)
+        await reset_comes(connection)
         assert (await request(hop.port, "GET", "/")).status == 200
 
 
@@ -195,8 +200,7 @@ async def test_a_hop_in_a_thread_is_the_same():
                 assert (await connection.request("GET", "/api/json")).json == {"number": 1}
                 assert hop.connections == 1
                 hop.cut()
-                with pytest.raises(ConnectionResetError):
-                    await connection.reader.readexactly(1)
+                await reset_comes(connection)
             assert [exchange.status for exchange in hop.exchanges] == [200, 200]
             assert (hop.held, hop.most_held) == (0, 0)
 

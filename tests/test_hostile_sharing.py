@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import until
 from tests.http import Connection
-from tests.test_hostile_hop import nothing_comes, open_stream, through
+from tests.test_hostile_hop import nothing_comes, open_stream, streaming, through
 
 
 async def test_cache_answers_alike_until_it_is_old():
@@ -77,9 +77,7 @@ async def test_replay_asks_twice_for_what_is_only_read(method, count):
 
 
 async def test_replay_gives_a_stream_once():
-    async with through("replay") as (server, _, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming("replay") as (server, _, connection):
         await until(lambda: len(server.got) == 2)
         server.send(b"one")
         server.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from tests.conftest import until
-from tests.test_hostile_hop import nothing_comes, open_stream, through
+from tests.test_hostile_hop import nothing_comes, streaming, through
 
 
 async def test_latency_is_added_to_a_round_trip_once():
@@ -16,9 +16,7 @@ async def test_latency_is_added_to_a_round_trip_once():
 
 
 async def test_latency_does_not_add_up_over_what_is_on_its_way_together():
-    async with through("latency:2", speed=10) as (server, _, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming("latency:2", speed=10) as (server, _, connection):
         began_at = time.monotonic()
         for _ in range(50):
             server.send(b"one")
@@ -39,9 +37,7 @@ async def test_stalls_come_now_and_then_and_end():
 
 
 async def test_freeze_holds_everything_and_then_lets_it_go():
-    async with through() as (server, hop, connection):
-        await open_stream(server, connection)
-        await connection.read_head()
+    async with streaming() as (server, hop, connection):
         hop.set("freeze:600")
         server.send(b"one")
         await nothing_comes(connection)
