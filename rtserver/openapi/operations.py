@@ -6,7 +6,7 @@ from typing import Any
 
 from rtserver.handlers.probes import TYPES
 from rtserver.openapi.parameters import use
-from rtserver.openapi.responses import empty, headers, json, refusals
+from rtserver.openapi.responses import empty, file, headers, json, refusals, text
 from rtserver.openapi.schemas import ref
 
 Operation = dict[str, Any]
@@ -18,7 +18,6 @@ _WRITE = (*_SESSION, 413, 415, 507)
 
 _VALIDATORS = ("ETag", "Last-Modified")
 _CONDITIONAL = use("ifNoneMatch", "ifModifiedSince")
-_UNCHANGED = {"304": empty("the client has it already", "ETag", "Last-Modified")}
 _TICKET: list[dict[str, Any]] = [{"bearer": []}, {"ticket": []}, {"cookie": []}]
 _PUBLIC: list[dict[str, Any]] = []
 
@@ -46,6 +45,26 @@ def operation(
         found["requestBody"] = {"required": body_required, "content": {"application/json": {"schema": ref(body)}}}
     found["responses"] = {status: response for each in responses for status, response in each.items()}
     return found | more
+
+
+def reading(
+    tag: str,
+    identifier: str,
+    summary: str,
+    description: str,
+    schema: str,
+    parameters: list[dict[str, Any]] | None = None,
+) -> Operation:
+    """Return how a document of one session is read: on condition that it has changed, with a ticket as well."""
+    return operation(
+        tag,
+        identifier,
+        summary,
+        {"200": json(description, schema, *_VALIDATORS), "304": empty("the client has it already", *_VALIDATORS)},
+        refusals(*_SESSION),
+        parameters=(parameters or []) + _CONDITIONAL,
+        security=_TICKET,
+    )
 
 
 def paths() -> dict[str, Any]:
@@ -98,15 +117,12 @@ CREATE_SESSION = operation(
     refusals(*_COMMON, 409, 413, 415, 507),
     body="NewSession",
 )
-GET_SESSION = operation(
+GET_SESSION = reading(
     "sessions",
     "getSession",
     "The snapshot from which a client starts",
-    {"200": json("the session", "Session", *_VALIDATORS)},
-    _UNCHANGED,
-    refusals(*_SESSION),
-    parameters=_CONDITIONAL,
-    security=_TICKET,
+    "the session",
+    "Session",
 )
 CHANGE_SESSION = operation(
     "sessions",
@@ -123,15 +139,13 @@ DELETE_SESSION = operation(
     {"204": empty("it is gone")},
     refusals(*_WRITE),
 )
-LIST_PARTICIPANTS = operation(
+LIST_PARTICIPANTS = reading(
     "sessions",
     "listParticipants",
     "Who is in the session",
-    {"200": json("a page", "Participants", *_VALIDATORS)},
-    _UNCHANGED,
-    refusals(*_SESSION),
-    parameters=use("limit", "after") + _CONDITIONAL,
-    security=_TICKET,
+    "a page",
+    "Participants",
+    parameters=use("limit", "after"),
 )
 PUT_PARTICIPANT = operation(
     "sessions",
@@ -184,25 +198,20 @@ PUBLISH = operation(
     parameters=use("idempotencyKey"),
     body="Publication",
 )
-GET_EVENT = operation(
+GET_EVENT = reading(
     "events",
     "getEvent",
     "One event, whole",
-    {"200": json("the event", "Event", *_VALIDATORS)},
-    _UNCHANGED,
-    refusals(*_SESSION),
-    parameters=_CONDITIONAL,
-    security=_TICKET,
+    "the event",
+    "Event",
 )
-LIST_MESSAGES = operation(
+LIST_MESSAGES = reading(
     "events",
     "listMessages",
     "History, newest first; following from its lastEventId loses and repeats nothing",
-    {"200": json("a page", "Messages", *_VALIDATORS)},
-    _UNCHANGED,
-    refusals(*_SESSION),
-    parameters=use("before", "limit") + _CONDITIONAL,
-    security=_TICKET,
+    "a page",
+    "Messages",
+    parameters=use("before", "limit"),
 )
 POLL = operation(
     "events",
@@ -286,7 +295,7 @@ PAYLOAD_PROBE = operation(
     "diagnostics",
     "probePayload",
     "So many bytes that hardly shrink: shows the throughput",
-    {"200": {"description": "text", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+    {"200": text("text", "text/plain")},
     refusals(*_COMMON),
     parameters=use("bytes"),
 )
@@ -305,24 +314,12 @@ DESCRIBE = operation(
     security=_PUBLIC,
 )
 ALIVE = operation("operation", "alive", "The process lives", {"200": json("it does", "Alive")}, security=_PUBLIC)
-_PAGE = {
-    "200": {
-        "description": "a page for people, as text or HTML",
-        "content": {kind: {"schema": {"type": "string"}} for kind in ("text/plain", "text/html")},
-    }
-}
+_PAGE = {"200": text("a page for people, as text or HTML", "text/plain", "text/html")}
 CLIENT = operation(
     "operation",
     "getClient",
     "The browser client: rtclient.js, the modules it imports, and its types",
-    {
-        "200": {
-            "description": "a file",
-            "headers": headers("ETag"),
-            "content": {kind: {"schema": {"type": "string"}} for kind in ("text/javascript", "text/plain")},
-        },
-        "304": empty("the browser has it", "ETag"),
-    },
+    file("a file", "text/javascript", "text/plain"),
     refusals(404),
     security=_PUBLIC,
 )
@@ -330,31 +327,14 @@ CHECK = operation(
     "operation",
     "getNetworkCheck",
     "The network check, a page for people",
-    {
-        "200": {
-            "description": "a page",
-            "headers": headers("ETag"),
-            "content": {"text/html": {"schema": {"type": "string"}}},
-        },
-        "304": empty("the browser has it", "ETag"),
-    },
+    file("a page", "text/html"),
     security=_PUBLIC,
 )
 CHECK_FILE = operation(
     "operation",
     "getNetworkCheckFile",
     "What the network check is made of",
-    {
-        "200": {
-            "description": "a file",
-            "headers": headers("ETag"),
-            "content": {
-                kind: {"schema": {"type": "string"}}
-                for kind in ("text/javascript", "text/css", "text/html", "image/svg+xml")
-            },
-        },
-        "304": empty("the browser has it", "ETag"),
-    },
+    file("a file", "text/javascript", "text/css", "text/html", "image/svg+xml"),
     refusals(404),
     security=_PUBLIC,
 )

@@ -27,6 +27,19 @@ def empty(description: str, *names: str) -> Response:
     return {"description": description, "headers": headers(*names)}
 
 
+def text(description: str, *kinds: str) -> Response:
+    """Return a response with a text of one of these media types."""
+    return {"description": description, "content": {kind: {"schema": {"type": "string"}} for kind in kinds}}
+
+
+def file(description: str, *kinds: str) -> dict[str, Response]:
+    """Return what a browser gets that asks for a file every time, by the tag of the one it has."""
+    return {
+        "200": text(description, *kinds) | {"headers": headers("ETag")},
+        "304": empty("the browser has it", "ETag"),
+    }
+
+
 def _refusal(description: str, *names: str) -> Response:
     content = {"application/problem+json": {"schema": ref("Problem")}}
     return {"description": description, "headers": headers(*names), "content": content}
