@@ -13,6 +13,8 @@ import time
 import weakref
 from dataclasses import dataclass, field
 
+from tests.hostile import Exchange
+
 BLOCK_PAGE = (
     b"<!doctype html><title>Blocked</title><h1 id=blocked>Access denied by policy</h1>"
     b"<script>document.documentElement.dataset.hacked = 'yes'</script>"
@@ -20,26 +22,6 @@ BLOCK_PAGE = (
 EMPTY_PAGE = b"<!doctype html><html lang=en><title>test</title><link rel=icon href=data:,><body></body></html>"
 # What nothing may be held longer than, where nothing may be held.
 CUT_SECONDS = 1.0
-
-
-@dataclass
-class Exchange:
-    """One request that passed; ``ended_at`` is None while it lasts.  Times by `time.monotonic`."""
-
-    method: str
-    path: str
-    query: str
-    is_stream: bool
-    began_at: float
-    ended_at: float | None = None
-
-    @property
-    def is_held(self) -> bool:
-        return self.is_stream or ("timeout=" in self.query and "timeout=0" not in self.query)
-
-    @property
-    def is_api(self) -> bool:
-        return "/api/" in self.path
 
 
 @dataclass
@@ -135,7 +117,8 @@ class Network:
         if path.endswith("/page"):
             return await self._answer(writer, 200, EMPTY_PAGE)
         is_stream = "text/event-stream" in headers.get("accept", "")
-        exchange = Exchange(method, path, query, is_stream, time.monotonic())
+        is_held = is_stream or ("timeout=" in query and "timeout=0" not in query)
+        exchange = Exchange(method, path, query, is_stream, is_held, time.monotonic())
         self.exchanges.append(exchange)
         self.most_held = max(self.most_held, self.held())
         gone = asyncio.ensure_future(reader.read(1))

@@ -24,6 +24,11 @@ async def talking(*behaviours: str, speed: float = 1.0):
         yield server, hop, connection
 
 
+async def nobody_answers(hop) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        await request(hop.port, "GET", "/api/json")
+
+
 @pytest.mark.parametrize(
     ("name", "last"),
     [("cut-at:0.2", b"0\r\n\r\n"), ("cut-early:0.2", b"0\r\n\r\n"), ("cut-at-truncated:0.2", b""), ("cap:0.2", b"")],
@@ -131,8 +136,7 @@ async def test_restart_refuses_for_a_while():
     async with talking() as (_, hop, connection):
         hop.set("restart:3")
         await reset_comes(connection)
-        with pytest.raises(ConnectionRefusedError):
-            await request(hop.port, "GET", "/api/json")
+        await nobody_answers(hop)
         assert hop.connections == 0
         hop.set("restart:1")
         hop.set("restart:0.1")
@@ -147,8 +151,7 @@ async def test_gone_refuses_until_told_otherwise():
     async with through() as (_, hop, connection):
         hop.set("gone")
         await reset_comes(connection)
-        with pytest.raises(ConnectionRefusedError):
-            await request(hop.port, "GET", "/api/json")
+        await nobody_answers(hop)
         hop.set("gone")
         hop.set("pass")
         assert (await request(hop.port, "GET", "/api/json")).status == 200
@@ -156,8 +159,7 @@ async def test_gone_refuses_until_told_otherwise():
 
 async def test_gone_may_be_so_from_the_start():
     async with origin() as server, Hop(server.port, "gone") as hop:
-        with pytest.raises(ConnectionRefusedError):
-            await request(hop.port, "GET", "/api/json")
+        await nobody_answers(hop)
 
 
 async def test_stop_reading_leaves_the_server_with_what_it_writes():

@@ -117,13 +117,7 @@ CREATE_SESSION = operation(
     refusals(*_COMMON, 409, 413, 415, 507),
     body="NewSession",
 )
-GET_SESSION = reading(
-    "sessions",
-    "getSession",
-    "The snapshot from which a client starts",
-    "the session",
-    "Session",
-)
+GET_SESSION = reading("sessions", "getSession", "The snapshot from which a client starts", "the session", "Session")
 CHANGE_SESSION = operation(
     "sessions",
     "changeSession",
@@ -198,13 +192,7 @@ PUBLISH = operation(
     parameters=use("idempotencyKey"),
     body="Publication",
 )
-GET_EVENT = reading(
-    "events",
-    "getEvent",
-    "One event, whole",
-    "the event",
-    "Event",
-)
+GET_EVENT = reading("events", "getEvent", "One event, whole", "the event", "Event")
 LIST_MESSAGES = reading(
     "events",
     "listMessages",

@@ -34,7 +34,7 @@ class Clock:
 
 @dataclass
 class Exchange:
-    """One request that reached the hop; times by `time.monotonic`, ``ended_at`` and ``status`` None until they are."""
+    """One request that passes; times by `time.monotonic`, ``ended_at`` and ``status`` None until they are."""
 
     method: str
     path: str
