@@ -91,7 +91,7 @@ class Demo:
     async def start(self) -> None:
         """Create the session and begin to talk."""
         metadata = msgspec.json.encode({"topic": "A card payment"})
-        await self._hub.create(self._service, SESSION_ID, metadata, PEOPLE)
+        await self._hub.sessions.create(self._service, SESSION_ID, metadata, PEOPLE)
         self._tasks = [asyncio.create_task(self._talk()), asyncio.create_task(self._listen())]
 
     async def close(self) -> None:

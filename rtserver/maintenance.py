@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from rtserver.access import using
 from rtserver.changes import Change, Trim
 from rtserver.errors import RequestError
 from rtserver.hub import Hub
@@ -119,7 +120,7 @@ class Maintenance:
             for participant_id in list(session.unsaved_removals):
                 async with session.editing:
                     if participant_id in session.unsaved_removals and not session.is_deleted:
-                        await self._hub.save_removal(session, participant_id)
+                        await self._hub.participants.save_removal(session, participant_id)
 
     async def _trim_by_age(self) -> bool:
         if not self._retention.age_seconds:
@@ -149,7 +150,7 @@ class Maintenance:
 
     async def _trim(self, session: Session, through: int) -> None:
         """Forget the session's events up to ``through``."""
-        with self._hub.using(session):
+        with using(session):
             timestamp_us = await self._query_worker.call(self._queries.timestamp_of, session.number, through)
             if timestamp_us is not None and through > session.trimmed_sequence and not session.is_deleted:
                 await self._hub.writer.submit(Change(session, edit=Trim(through, timestamp_us)))

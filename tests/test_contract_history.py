@@ -334,13 +334,13 @@ async def test_who_is_removed_while_history_is_read_does_not_get_it(start_server
     for n in range(3):
         await api.publish(f"m{n}")
     session = api.hub.registry.peek("s")
-    call = api.hub._query_worker.call
+    call = api.core._query_worker.call
 
     def removing(function, *arguments):
         session.remove("alice")
         return call(function, *arguments)
 
-    monkeypatch.setattr(api.hub._query_worker, "call", removing)
+    monkeypatch.setattr(api.core._query_worker, "call", removing)
 
     assert_problem(await api.get("/sessions/s/messages", who="alice"), 403)
     assert contents(await messages(api, who="bob")) == ["m2", "m1", "m0"]
@@ -656,16 +656,16 @@ async def test_a_date_does_not_vouch_for_what_came_while_history_was_read(start_
     api, clock = await at(start_server, ring_events=1)
     await api.publish("first")
     second = clock[0].replace(microsecond=0)
-    call = api.hub._query_worker.call
+    call = api.core._query_worker.call
 
     async def slow(function, *arguments):
-        monkeypatch.setattr(api.hub._query_worker, "call", call)
+        monkeypatch.setattr(api.core._query_worker, "call", call)
         clock[0] += timedelta(microseconds=300_000)
         await api.publish("meanwhile")
         clock[0] = second + timedelta(seconds=1)
         return await call(function, *arguments)
 
-    monkeypatch.setattr(api.hub._query_worker, "call", lambda *arguments: asyncio.ensure_future(slow(*arguments)))
+    monkeypatch.setattr(api.core._query_worker, "call", lambda *arguments: asyncio.ensure_future(slow(*arguments)))
     seen = await api.get("/sessions/s/messages", who="alice")
     assert contents(seen.json) == ["first"]
 

@@ -81,7 +81,7 @@ async def test_a_poll_with_nothing_new_touches_neither_the_store_nor_json(api, m
     def never(*arguments, **options):
         raise AssertionError("this should not be needed")
 
-    monkeypatch.setattr(api.hub._query_worker, "call", never)
+    monkeypatch.setattr(api.core._query_worker, "call", never)
     monkeypatch.setattr(updates, "_page", never)
     monkeypatch.setattr(answering, "_encode", never)
     again = await api.get(f"/sessions/s/updates?{query}", headers={"If-None-Match": tag})

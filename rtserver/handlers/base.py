@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from rtserver.access import require_service
 from rtserver.auth import Principal
 from rtserver.errors import (
     Internal,
@@ -27,7 +28,6 @@ from rtserver.handlers.body import RequestBody
 from rtserver.handlers.cors import preflight_headers
 from rtserver.handlers.exchange import METHODS
 from rtserver.handlers.query import Query
-from rtserver.hub import require_service
 from rtserver.limits import Limiter
 from rtserver.session import Session
 

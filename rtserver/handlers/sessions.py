@@ -29,21 +29,21 @@ class Sessions(BaseHandler):
         after = self.query.text("after") or ""
         if after:
             check_name(after, "after")
-        documents, has_more = await self.hub.list_sessions(self.principal, after, limit)
+        documents, has_more = await self.hub.sessions.page(self.principal, after, limit)
         self.answer({"sessions": documents, **page_end(has_more, documents, "sessionId")})
 
     async def post(self) -> None:
         body = parse_object(self.body())
         session_id = body.get("sessionId")
         session_id = str(uuid.uuid4()) if session_id is None else check_name(session_id, "sessionId")
-        session = await self.hub.create(
+        session = await self.hub.sessions.create(
             self.principal,
             session_id,
             read_metadata(body.get("metadata"), self.config.max_metadata_bytes) or b"{}",
             read_participants(body.get("participants")),
         )
         self.set_header("Location", f"{self.config.base_path}/api/sessions/{quote(session_id, safe='@:~')}")
-        self.answer(self.hub.document(session), 201)
+        self.answer(self.hub.sessions.document(session), 201)
 
 
 class OneSession(SessionHandler):
@@ -51,17 +51,17 @@ class OneSession(SessionHandler):
 
     async def get(self, *path: str) -> None:
         session = await self.session()
-        self.answer_if_changed(self.hub.document(session), session)
+        self.answer_if_changed(self.hub.sessions.document(session), session)
 
     async def patch(self, *path: str) -> None:
         body = parse_object(self.body())
         status = read_status(body.get("status"))
         metadata = read_metadata(body.get("metadata"), self.config.max_metadata_bytes)
-        session = await self.hub.describe(self.principal, self.session_id, status, metadata)
-        self.answer(self.hub.document(session))
+        session = await self.hub.sessions.describe(self.principal, self.session_id, status, metadata)
+        self.answer(self.hub.sessions.document(session))
 
     async def delete(self, *path: str) -> None:
-        await self.hub.delete(self.principal, self.session_id)
+        await self.hub.sessions.delete(self.principal, self.session_id)
         self.set_status(204)
 
 
@@ -85,7 +85,7 @@ class OneParticipant(SessionHandler):
     async def put(self, session_id: str, participant_id: str) -> None:
         body = self.body()
         fields = parse_object(body) if body else {}
-        edited = await self.hub.put_participant(
+        edited = await self.hub.participants.put(
             self.principal,
             session_id,
             check_name(participant_id, "the participant's id"),
@@ -95,13 +95,13 @@ class OneParticipant(SessionHandler):
         self.answer(edited.participant.document(), 201 if edited.is_new else 200)
 
     async def delete(self, session_id: str, participant_id: str) -> None:
-        await self.hub.remove_participant(self.principal, session_id, participant_id)
+        await self.hub.participants.remove(self.principal, session_id, participant_id)
         self.set_status(204)
 
 
 class Leave(SessionHandler):
     async def post(self, *path: str) -> None:
-        await self.hub.remove_participant(self.principal, self.session_id, self.principal.subject)
+        await self.hub.participants.remove(self.principal, self.session_id, self.principal.subject)
         self.set_status(204)
 
 

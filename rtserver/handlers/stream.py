@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import AbstractContextManager, nullcontext
 
+from rtserver.access import using
 from rtserver.errors import NotAcceptable, ReaderGone
 from rtserver.handlers.base import SessionHandler
 from rtserver.handlers.flow import framing, response_head, take_socket
@@ -29,7 +30,7 @@ class Stream(SessionHandler):
         heartbeat = query.integer("heartbeat", 0, MIN_HEARTBEAT, MAX_HEARTBEAT)
         start = query.start()
         session = await self.session()
-        with self.hub.using(session), self._place():
+        with using(session), self._place():
             opening = await self.hub.open_at(session, start)
             if opening is None:
                 self.set_status(204)

@@ -195,8 +195,8 @@ DEFECTS = (
     Defect(
         "P6",
         "leave streams open after a removal",
-        "hub.py",
-        "            self.streams.end_all(session, Ending.REMOVED, participant_id)\n",
+        "participants.py",
+        "            self._streams.end_all(session, Ending.REMOVED, participant_id)\n",
         "",
         "test_streams.py::test_removal_ends_the_streams_of_that_participant_alone",
     ),

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from rtserver import config, fanout, schema
+from rtserver.access import using
 from rtserver.auth import Principal, Role
 from rtserver.core import Core
 from rtserver.cursor import Cursor, Since, encode_id, parse_cursor
@@ -277,7 +278,7 @@ class World:
         people = [Participant("alice", "Alice", "human", 0)]
         for name in SESSIONS:
             if await self._core.hub.registry.get(name) is None:
-                await self._core.hub.create(SERVICE, name, b"{}", people)
+                await self._core.hub.sessions.create(SERVICE, name, b"{}", people)
 
     # Publishing
 
@@ -355,7 +356,7 @@ class World:
     async def _stream(self, client: Client) -> None:
         hub = self._core.hub
         session = await hub.session_for(PERSON, client.session_id)
-        with hub.using(session):
+        with using(session):
             opening = await hub.open_at(session, parse_cursor(client.cursor, "cursor"))
             if opening is None:
                 return
@@ -424,12 +425,12 @@ class World:
             try:
                 session = self._rng.choice(SESSIONS)
                 if self._rng.random() < 0.5:
-                    await hub.describe(SERVICE, session, self._rng.choice(list(Status)), None)
+                    await hub.sessions.describe(SERVICE, session, self._rng.choice(list(Status)), None)
                     await asyncio.sleep(0.1)
-                    await hub.describe(SERVICE, session, Status.ACTIVE, None)
+                    await hub.sessions.describe(SERVICE, session, Status.ACTIVE, None)
                 else:
-                    await hub.put_participant(SERVICE, session, f"p{number}", None, None)
-                    await hub.remove_participant(SERVICE, session, f"p{number}")
+                    await hub.participants.put(SERVICE, session, f"p{number}", None, None)
+                    await hub.participants.remove(SERVICE, session, f"p{number}")
             except RequestError:
                 pass
 
