@@ -88,9 +88,9 @@ class Head(NamedTuple):
     raw: bytes
 
     @property
-    def is_plain(self) -> bool:
-        """Whether it is all of the request, and the answer to its bytes is the same whenever they come."""
-        return self.length == 0 and self.version == "HTTP/1.1" and bool(self.raw)
+    def is_memorable(self) -> bool:
+        """Whether the same bytes mean the same whenever they come, and the body behind them is of a known length."""
+        return self.length is not None and self.version == "HTTP/1.1" and not self.expects_continue and bool(self.raw)
 
 
 def find_head(buffer: bytes) -> int:

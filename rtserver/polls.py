@@ -6,6 +6,7 @@ A waiting poll is a coroutine; it reads by the same `Reader` as streams do.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,11 @@ from rtserver.readers import Poll
 from rtserver.records import Status
 from rtserver.session import Session
 
+# All that wait are looked at so often; a deadline is late by that at most.  A timer of the event loop each cost a tenth
+# of a delivery.
+SWEEP_SECONDS = 0.2
+# So many go on in one turn of the loop, before others get theirs.
+POLLS_PER_TURN = 64
 # AI progress changes many times a second and each change would end a poll; this often is enough for people.
 PROGRESS_SECONDS = 2.0
 
@@ -52,6 +58,11 @@ class Answer:
         return not (self.events or self.states or self.is_closed or self.reset)
 
 
+# Gets what becomes of a poll that has no coroutine.
+Done = Callable[[Answer | Exception], None]
+Awaiting = tuple[Session, Poll, Done]
+
+
 class Polls:
     """Answers polls; ``waiting`` counts those that wait now, at most ``max_waiting`` (P4)."""
 
@@ -67,6 +78,8 @@ class Polls:
         self._max_waiting = max_waiting
         self._loop = asyncio.get_running_loop()
         self._open: dict[Poll, asyncio.Task[None] | None] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._woken: deque[Awaiting] = deque()  # without a coroutine, and to go on in the next turn of the loop
         self._newest: dict[tuple[int, str, str], Poll] = {}  # by session, participant and client
         self._is_draining = False
         # The last answer that polls without a coroutine were given, and what they had seen of which session.
@@ -91,9 +104,7 @@ class Polls:
         location = self._reader.locate_at_hand(session, cursor)
         return location if location is not None and session.ring.holds_all_after(location.sequence) else None
 
-    def answer_later(
-        self, session: Session, poll: Poll, location: Location, done: Callable[[Answer | Exception], None]
-    ) -> None:
+    def answer_later(self, session: Session, poll: Poll, location: Location, done: Done) -> None:
         """Do the same from a place that was located, without a coroutine and without lingering: ``done`` is told."""
         self._begin(session, poll)
         poll.after, poll.cursor = location
@@ -124,7 +135,7 @@ class Polls:
             if poll.after == session.last_sequence:
                 await self._wait(poll, min(poll.deadline, poll.expires_at))
 
-    def _proceed(self, session: Session, poll: Poll, done: Callable[[Answer | Exception], None]) -> None:
+    def _proceed(self, session: Session, poll: Poll, done: Done) -> None:
         """Go on with a poll that has no coroutine, up to where it is answered or waits."""
         if not session.ring.holds_all_after(poll.after):
             self._open[poll] = self._loop.create_task(self._catch_up(session, poll, done))
@@ -134,18 +145,30 @@ class Polls:
             outcome = self._see(session, poll)
             if outcome is None:
                 self._take_place()
-                poll.wait_for(min(poll.deadline, poll.expires_at), partial(self._go_on, session, poll, done))
+                poll.wait_for(min(poll.deadline, poll.expires_at), partial(self._wake, session, done))
                 return
         except Exception as error:
             outcome = error
         self._deregister(session, poll)
         done(outcome)
 
-    def _go_on(self, session: Session, poll: Poll, done: Callable[[Answer | Exception], None]) -> None:
-        self.waiting -= 1
-        self._proceed(session, poll, done)
+    def _wake(self, session: Session, done: Done, poll: Poll) -> None:
+        if not self._woken:
+            self._loop.call_soon(self._go_on)
+        self._woken.append((session, poll, done))
 
-    async def _catch_up(self, session: Session, poll: Poll, done: Callable[[Answer | Exception], None]) -> None:
+    def _go_on(self) -> None:
+        """Go on with those that were woken."""
+        try:
+            for _ in range(min(len(self._woken), POLLS_PER_TURN)):
+                awaiting = self._woken.popleft()
+                self.waiting -= 1
+                self._proceed(*awaiting)
+        finally:
+            if self._woken:
+                self._loop.call_soon(self._go_on)
+
+    async def _catch_up(self, session: Session, poll: Poll, done: Done) -> None:
         """Go on with such a poll, when the ring has lost what comes next."""
         outcome: Answer | Exception
         try:
@@ -159,6 +182,10 @@ class Polls:
         """Return what is said to a poll now: the same `Answer` to all that saw as much of the same session."""
         self._check(session, poll)
         is_plain = not (poll.with_progress or poll.is_replaced)
+        is_at_end = poll.after == session.last_sequence and session.status is not Status.CLOSED
+        if is_plain and is_at_end and self._loop.time() < poll.deadline:
+            # What `_look` would find, at a tenth of a delivery: nothing to say yet.
+            return None
         # Of the second, because of how soon to poll again.
         seen = (
             *(session.number, session.epoch, session.live_index, session.trimmed_sequence, session.status),
@@ -274,6 +301,8 @@ class Polls:
             self._newest[client] = poll
         session.polls[poll] = None
         self._open[poll] = None
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def _deregister(self, session: Session, poll: Poll) -> None:
         del session.polls[poll]
@@ -282,6 +311,13 @@ class Polls:
             client = session.number, poll.subject, poll.client_id
             if self._newest.get(client) is poll:
                 del self._newest[client]
+
+    def _sweep(self) -> None:
+        """Wake those whose time is over."""
+        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep) if self._open else None
+        now = self._loop.time()
+        for poll in [poll for poll in self._open if poll.until <= now]:
+            poll.wake()
 
     def _take_place(self) -> None:
         """Count one more that waits.  Raises `Draining` and `Overloaded`."""
@@ -303,8 +339,13 @@ class Polls:
         if poll.linger_seconds <= 0 or self._is_draining:
             return False
         until = min(self._loop.time() + poll.linger_seconds, poll.expires_at)
-        while self._loop.time() < until and poll.error is None and not poll.is_replaced:
-            await self._wait(poll, until)
+        # Too short for the sweep.
+        timer = self._loop.call_at(until, poll.wake)
+        try:
+            while self._loop.time() < until and poll.error is None and not poll.is_replaced:
+                await self._wait(poll, until)
+        finally:
+            timer.cancel()
         return True
 
     async def _reset(self, session: Session, gap: Gap) -> Answer:

@@ -82,7 +82,9 @@ class Reader:
         timestamp_us = session.timestamp_of(cursor.sequence)
         if timestamp_us is None or session.judge(cursor) is not None:
             return None
-        return Location(cursor.sequence, encode_id(timestamp_us, session.epoch, cursor.sequence))
+        is_at_end = cursor.sequence == session.last_sequence
+        id = session.last_event_id if is_at_end else encode_id(timestamp_us, session.epoch, cursor.sequence)
+        return Location(cursor.sequence, id)
 
     async def _locate_since(self, session: Session, since: Since) -> Location | Gap:
         reason = session.judge_since(since, self._clock())

@@ -112,7 +112,7 @@ class Poll:
     __slots__ = (
         "after", "client_id", "cursor", "deadline", "error", "expires_at", "expires_in_seconds", "is_participant",
         "is_replaced", "limit", "linger_seconds", "live_index", "start", "states_after_us", "subject",
-        "timeout_seconds", "types", "wants_typing", "with_progress", "_future", "_timer", "_woken",
+        "timeout_seconds", "types", "until", "wants_typing", "with_progress", "_future", "_woken",
     )  # fmt: skip
 
     def __init__(
@@ -144,41 +144,35 @@ class Poll:
         self.live_index = 0  # of the session when the poll began
         self.after, self.cursor = 0, ""  # what it has been served up to
         self.deadline = self.expires_at = math.inf  # by the clock of the event loop
+        self.until = math.inf  # when it is to be woken, while it waits; whoever owns it sees to that
         self.with_progress = False
         self.is_replaced = False
         self.error: Exception | None = None
         self._future: asyncio.Future[None] | None = None
-        self._woken: Callable[[], None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._woken: Callable[[Poll], None] | None = None
 
     @property
     def is_waiting(self) -> bool:
         return self._future is not None or self._woken is not None
 
     async def wait(self, until: float) -> None:
-        """Return at the next `wake`, or at ``until`` of the event loop's clock."""
-        loop = asyncio.get_running_loop()
-        self._future = loop.create_future()
-        timer = loop.call_at(until, self.wake)
+        """Return at the next `wake`."""
+        self._future, self.until = asyncio.get_running_loop().create_future(), until
         try:
             await self._future
         finally:
-            timer.cancel()
-            self._future = None
+            self._future, self.until = None, math.inf
 
-    def wait_for(self, until: float, woken: Callable[[], None]) -> None:
-        """Have ``woken`` called, in a turn of the loop of its own, at the next `wake` or at ``until``."""
-        self._woken = woken
-        self._timer = asyncio.get_running_loop().call_at(until, self.wake)
+    def wait_for(self, until: float, woken: Callable[[Poll], None]) -> None:
+        """Have ``woken`` called with the poll at the next `wake`."""
+        self._woken, self.until = woken, until
 
     def wake(self, with_progress: bool = False) -> None:
         """Have the poll look again.  Of no effect while it is looking: it looks before it waits."""
         self.with_progress |= with_progress
         if self._woken is not None:
-            assert self._timer is not None
-            self._timer.cancel()
-            asyncio.get_running_loop().call_soon(self._woken)
-            self._woken = self._timer = None
+            woken, self._woken, self.until = self._woken, None, math.inf
+            woken(self)
         elif self._future is not None and not self._future.done():
             self._future.set_result(None)
 

@@ -287,10 +287,10 @@ class Connection(asyncio.Protocol):
         """Whether all of the request has been read: else nobody knows where the next one begins."""
         return self.state is State.ANSWERING or (self._chunks is None and not self._left)
 
-    @property
-    def raw(self) -> bytes:
-        """The head of the current request, or nothing where it is not to be answered in any other way."""
-        return self._head.raw if self._head and self._head.is_plain and not self.is_last else b""
+    def raw(self, *, has_body: bool = False) -> bytes:
+        """Return the head of the current request, or nothing where it is not to be answered in any other way."""
+        head = None if self.is_last else self._head
+        return head.raw if head and head.is_memorable and bool(head.length) is has_body else b""
 
     @property
     def is_last(self) -> bool:
@@ -301,7 +301,7 @@ class Connection(asyncio.Protocol):
         """Ask ``again`` first about what comes next; True says that it has answered that, or taken it on (`take`)."""
         self._again = again
 
-    def take(self, on_close: Callable[[], None]) -> None:
+    def take(self, on_close: Callable[[], None] | None) -> None:
         """Leave a request that was not read to who answers it later."""
         self.state, self.deadline, self._on_close = State.ANSWERING, math.inf, on_close
 
@@ -312,7 +312,8 @@ class Connection(asyncio.Protocol):
 
     def answer(self, answer: bytes) -> None:
         """Write a whole answer."""
-        self._transport.write(answer)
+        if self.state is not State.GONE:
+            self._transport.write(answer)
         self.finish()
 
     def set_close_callback(self, callback: Callable[[], None] | None) -> None:

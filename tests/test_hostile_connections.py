@@ -98,6 +98,19 @@ async def test_black_hole_from_the_start_has_no_answers():
         await nothing_comes(connection)
 
 
+async def test_hold_nothing_swallows_streams_and_long_polls_and_spares_the_rest():
+    async with through() as (server, hop, connection), Connection(hop.port) as other:
+        await started(server, connection)
+        other.send("GET", "/api/hold")
+        await until(lambda: hop.held == 2)
+        hop.set("hold-nothing")
+        server.send(b"lost")
+        server.release()
+        await nothing_comes(connection)
+        await nothing_comes(other)
+        assert (await request(hop.port, "GET", "/api/json")).status == 200
+
+
 @pytest.mark.parametrize("name", ["cut-at", "cut-early", "idle-kill", "cap", "black-hole", "cut-at-rst"])
 async def test_what_does_not_last_is_spared(name):
     async with through(name) as (_, hop, connection):

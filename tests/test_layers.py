@@ -34,8 +34,8 @@ LEVELS = (
     "maintenance",
     "core",
     "handlers handlers.api handlers.body handlers.cors handlers.exchange handlers.negotiation",
-    "handlers.credentials handlers.problem handlers.query handlers.unchanged",
-    "handlers.answer handlers.asked handlers.standing",
+    "handlers.asker handlers.credentials handlers.problem handlers.query",
+    "handlers.answer handlers.asked handlers.next_publish handlers.standing handlers.unchanged",
     "handlers.base",
     "handlers.flow",
     "handlers.files handlers.history handlers.network handlers.operation handlers.pages handlers.probes "

@@ -14,26 +14,12 @@ from rtserver.handlers.updates import Updates
 from tests.conftest import until
 from tests.contract import assert_problem
 from tests.http import Connection
-
-ANSWERED_AGAIN = "answered again"
-READ = "read"
+from tests.ways import READ, TAKEN, recorded
 
 
 @pytest.fixture
 def ways(monkeypatch):
-    """Return a list to which each poll adds how it was answered."""
-    ways: list[str] = []
-    get, again = Updates.get, Unchanged.__call__
-
-    def repeat(self, head):
-        is_answered = again(self, head)
-        if is_answered:
-            ways.append(ANSWERED_AGAIN)
-        return is_answered
-
-    monkeypatch.setattr(Updates, "get", lambda self, *path: ways.append(READ) or get(self, *path))
-    monkeypatch.setattr(Unchanged, "__call__", repeat)
-    return ways
+    return recorded(monkeypatch, Updates, "get", Unchanged)
 
 
 class Client:
@@ -56,7 +42,7 @@ class Client:
         assert self.before.status == 304
         self.ways.clear()
         assert (await self.ask()).status == 304
-        assert self.ways == [ANSWERED_AGAIN]
+        assert self.ways == [TAKEN]
         self.ways.clear()
         return self
 
@@ -74,7 +60,7 @@ def client(io_loop, api, ways):
 
 async def test_the_answer_is_the_same_as_to_who_is_read(client, ways):
     again = await client.ask()
-    assert ways == [ANSWERED_AGAIN]
+    assert ways == [TAKEN]
     momentary = {"date": "", "last-modified": "", "poll-interval": ""}
     assert again.headers | momentary == client.before.headers | momentary
     assert set(again.headers) == set(client.before.headers) and again.body == b""
@@ -85,7 +71,7 @@ async def test_it_is_dated_anew_each_time(api, client, ways, monkeypatch):
     monkeypatch.setattr(api.hub.writer, "_clock", lambda: round(hours_later * 1e6))
     monkeypatch.setattr(api.hub.polls._pace, "poll_interval", lambda session: 77)
     again = await client.ask()
-    assert ways == [ANSWERED_AGAIN]
+    assert ways == [TAKEN]
     assert again.headers["date"] > "" and again.headers["date"] != client.before.headers["date"]
     assert again.headers["poll-interval"] == "77"
     # What has not changed for longer than a second says so.
@@ -97,7 +83,7 @@ async def test_it_is_counted_as_any_other(api, client, ways):
     before = counters.answered[304], counters.opened["short-poll"], counters.request_seconds.count
     await client.ask()
     after = counters.answered[304], counters.opened["short-poll"], counters.request_seconds.count
-    assert ways == [ANSWERED_AGAIN]
+    assert ways == [TAKEN]
     assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 1]
 
 
@@ -132,21 +118,21 @@ async def test_while_a_passing_state_may_be_told_every_poll_is_read(api, client,
     assert ways == [READ] * 3
     api.hub.registry.peek("s").passing.clear()
     assert [(await client.ask()).status for _ in range(3)] == [304] * 3
-    assert ways[3:] == [READ, ANSWERED_AGAIN, ANSWERED_AGAIN]
+    assert ways[3:] == [READ, TAKEN, TAKEN]
 
 
 async def test_who_has_been_removed_is_told_so(api, client, ways):
     """P6."""
     assert (await api.request("DELETE", "/sessions/s/participants/alice")).status in (200, 204)
     assert_problem(await client.ask(), 403)
-    assert ANSWERED_AGAIN not in ways
+    assert TAKEN not in ways
 
 
 async def test_who_has_been_removed_is_told_so_even_if_nothing_is_shown_for_it(api, client, ways):
     """P6: before the disk has taken the removal, too."""
     api.hub.registry.peek("s").remove("alice")
     assert_problem(await client.ask(), 403)
-    assert ANSWERED_AGAIN not in ways
+    assert TAKEN not in ways
 
 
 async def test_a_token_that_has_expired_is_refused(client, ways, monkeypatch):
@@ -154,7 +140,7 @@ async def test_a_token_that_has_expired_is_refused(client, ways, monkeypatch):
     later = time.time() + 7200
     monkeypatch.setattr(time, "time", lambda: later)
     assert_problem(await client.ask(), 401)
-    assert ANSWERED_AGAIN not in ways
+    assert TAKEN not in ways
 
 
 async def test_a_token_is_verified_again_when_the_keys_have_changed(api, client, ways):
@@ -167,7 +153,7 @@ async def test_a_token_is_verified_again_when_the_keys_have_changed(api, client,
 async def test_a_session_that_was_deleted_is_gone(api, client, ways):
     assert (await api.request("DELETE", "/sessions/s")).status == 204
     assert_problem(await client.ask(), 403)
-    assert ANSWERED_AGAIN not in ways
+    assert TAKEN not in ways
 
 
 async def test_another_session_of_the_same_name_is_another(api, client, ways):
@@ -176,7 +162,7 @@ async def test_another_session_of_the_same_name_is_another(api, client, ways):
     await api.create()
     answer = await client.ask()
     assert answer.status == 200 and "reset" in answer.json
-    assert ANSWERED_AGAIN not in ways
+    assert TAKEN not in ways
 
 
 async def test_a_session_that_was_closed_is_read(api, client, ways):
@@ -191,7 +177,7 @@ async def test_the_end_of_a_closed_session_is_never_answered_again(api, ways):
     async with Connection(api.port) as connection:
         with pytest.raises(AssertionError):
             await Client(api, ways, connection).begin()
-    assert ANSWERED_AGAIN not in ways
+    assert TAKEN not in ways
 
 
 async def test_a_session_that_left_memory_is_asked_for(api, client, ways):
@@ -223,7 +209,7 @@ async def test_what_was_trimmed_is_looked_at(api, client, ways):
 )
 async def test_other_headers_are_read(client, ways, headers):
     await client.ask(**headers)
-    assert ANSWERED_AGAIN not in ways
+    assert TAKEN not in ways
 
 
 @pytest.mark.parametrize("more", ["&eventTypes=note", "&limit=1", "&includeTyping=true", "&compact=true", "&x=1"])
@@ -256,11 +242,11 @@ async def test_who_asks_too_often_is_refused(start_server, ways):
         # Three have been asked; of six, three are left but for what has come back since.
         before = levels["alice"][0]
         await client.ask()
-        assert ways == [ANSWERED_AGAIN] and before - 1 <= levels["alice"][0] < before - 0.5
+        assert ways == [TAKEN] and before - 1 <= levels["alice"][0] < before - 0.5
         levels["alice"] = 0.0, time.monotonic()
         refused = await client.ask()
         assert_problem(refused, 429)
-        assert ways == [ANSWERED_AGAIN] and "retry-after" in refused.headers
+        assert ways == [TAKEN] and "retry-after" in refused.headers
 
 
 async def test_a_poll_that_is_decided_by_a_date_is_read_each_time(api, ways):
@@ -287,7 +273,7 @@ async def test_a_ticket_is_used_once(api, ways):
     async with Connection(api.port) as connection:
         answers = [await connection.request("GET", target, {"If-None-Match": tag}) for _ in range(3)]
     assert [answer.status for answer in answers] == [304, 401, 401]
-    assert ANSWERED_AGAIN not in ways
+    assert TAKEN not in ways
 
 
 async def test_a_cookie_is_as_good_as_a_header(api, ways):
@@ -326,7 +312,7 @@ async def test_a_head_too_long_to_be_kept_is_read_each_time(api, ways):
     async with Connection(api.port) as connection:
         with pytest.raises(AssertionError):
             await Client(api, ways, connection, headers={"X-Long": "x" * 4096}).begin()
-        assert ANSWERED_AGAIN not in ways
+        assert TAKEN not in ways
         kept = [each._again for each in api.server._wire.connections]
         assert kept and kept == [None] * len(kept)
 

@@ -17,26 +17,12 @@ from rtserver.handlers.updates import Updates
 from tests.conftest import until
 from tests.contract import assert_problem
 from tests.http import Connection
-
-TAKEN = "taken"
-READ = "read"
+from tests.ways import READ, TAKEN, recorded
 
 
 @pytest.fixture
 def ways(monkeypatch):
-    """Return a list to which each poll adds how it was dealt with."""
-    ways: list[str] = []
-    get, take = Updates.get, Standing.__call__
-
-    def call(self, head):
-        is_taken = take(self, head)
-        if is_taken:
-            ways.append(TAKEN)
-        return is_taken
-
-    monkeypatch.setattr(Updates, "get", lambda self, *path: ways.append(READ) or get(self, *path))
-    monkeypatch.setattr(Standing, "__call__", call)
-    return ways
+    return recorded(monkeypatch, Updates, "get", Standing)
 
 
 class Client:

@@ -9,6 +9,9 @@ import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from typing import cast
+
+from tornado.httputil import HTTPHeaders, RequestStartLine
 
 from rtserver.access import require_service
 from rtserver.auth import Principal
@@ -22,11 +25,12 @@ from rtserver.errors import (
     RequestError,
     Unauthorized,
 )
+from rtserver.framing import Head
 from rtserver.handlers import credentials, problem
 from rtserver.handlers.answer import AnsweringHandler
 from rtserver.handlers.body import RequestBody
 from rtserver.handlers.cors import preflight_headers
-from rtserver.handlers.exchange import METHODS
+from rtserver.handlers.exchange import METHODS, Request
 from rtserver.handlers.query import Query
 from rtserver.limits import Limiter
 from rtserver.session import Session
@@ -40,6 +44,7 @@ class BaseHandler(AnsweringHandler):
     # Methods for the roles service and admin alone.
     service_methods: frozenset[str] = frozenset()
     principal: Principal
+    is_resumed = False  # whether it was checked and dealt with before it was read
     token: str | None = None  # by which the principal is known; a ticket is none, it has been used up
 
     def begin(self) -> None:
@@ -188,6 +193,17 @@ class BaseHandler(AnsweringHandler):
             # Refused before the body was read: the connection ends with this answer (RFC 9112 section 9.6).
             self.set_header("Connection", "close")
         self.send(problem.problem_body(refusal, self.config.base_path, self.request.path))
+
+    def resume(self, head: Head, began_at: float, principal: Principal, body: bytes = b"") -> None:
+        """Go on with a request that was checked and dealt with before it was read; only its answer is left."""
+        line = RequestStartLine(head.method, head.target, head.version)
+        self.request = Request(self._connection, line, cast(HTTPHeaders, head.fields))
+        self.request.begun_at = began_at
+        self._headers = self.default_headers()
+        self.begin()
+        self._has_begun = self.is_resumed = True
+        self.principal = principal
+        self.data_received(body)
 
     def on_finish(self) -> None:
         seconds = time.monotonic() - self.request.begun_at

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from rtserver.cursor import Cursor, parse_cursor
 from rtserver.errors import Malformed, ReaderGone
 from rtserver.handlers.api import Api
-from rtserver.handlers.unchanged import Asker
+from rtserver.handlers.asker import Asker
 from rtserver.polls import Answer
 from rtserver.readers import Poll
 from rtserver.wire import Connection
@@ -90,7 +90,7 @@ class Standing:
         answerer: Answerer,
     ) -> None:
         """``names`` are for the log (`BaseHandler.named`); ``cursor_at`` is where the cursor stands in the head."""
-        raw = connection.raw
+        raw = connection.raw()
         self._api = api
         self._connection = connection
         self._names = names
@@ -109,11 +109,8 @@ class Standing:
         before, after = self._before, self._after
         if len(head) != self._length or not (head.startswith(before) and head.endswith(after)):
             return False
-        api, (principal, token, session_id) = self._api, self._asker
-        now = time.time()
-        if api.auth.known(token, now) is not principal:
-            return False
-        session = api.hub.session_at_hand(principal, session_id)
+        api, principal, now = self._api, self._asker.principal, time.time()
+        session = self._asker.session(api, now)
         if session is None:
             return False
         cursor = _read_cursor(head[len(before) : len(before) + CURSOR_BYTES])
@@ -121,8 +118,7 @@ class Standing:
         if cursor is None or location is None:
             return False
         self._began_at = time.monotonic()
-        # Last, because it counts: where it refuses it has taken nothing, and the ordinary way says so.
-        if principal.is_participant and api.request_limiter.take(principal.subject, self._began_at):
+        if not self._asker.may_ask(api, self._began_at):
             return False
         self._cursor = cursor.text
         wishes = self._wishes

@@ -11,26 +11,17 @@ import functools
 import time
 from collections.abc import Mapping
 from http.client import responses
-from typing import NamedTuple
 
-from rtserver.auth import Principal
 from rtserver.conditional import validate
 from rtserver.framing import encode_fields, encode_head
 from rtserver.handlers.api import Api
+from rtserver.handlers.asker import Asker
 from rtserver.handlers.exchange import http_date
 from rtserver.polls import Quiet
 from rtserver.wire import Connection
 
 # What an answer says of the moment in which it is made.
 _MOMENTARY = ("Date", "Last-Modified", "Poll-Interval")
-
-
-class Asker(NamedTuple):
-    """Who asked for what, and the token by which that is known."""
-
-    principal: Principal
-    token: str
-    session_id: str
 
 
 class Unchanged:
@@ -57,7 +48,7 @@ class Unchanged:
         """
         self._api = api
         self._connection = connection
-        self._raw = connection.raw
+        self._raw = connection.raw()
         self._names = names
         self._asker = asker
         self._quiet = quiet
@@ -78,14 +69,10 @@ class Unchanged:
     def _answer(self) -> bytes | None:
         began_at = time.monotonic()
         api, hub = self._api, self._api.hub
-        principal, token, session_id = self._asker
-        if api.auth.known(token, time.time()) is not principal:
-            return None
-        session = hub.session_at_hand(principal, session_id)
+        session = self._asker.session(api, time.time())
         if session is None or hub.polls.quiet(session) != self._quiet:
             return None
-        # Last, because it counts: where it refuses it has taken nothing, and the ordinary way says so.
-        if principal.is_participant and api.request_limiter.take(principal.subject, began_at):
+        if not self._asker.may_ask(api, began_at):
             return None
         interval = hub.polls.answer_quiet(session)
         validators = validate(self._etag, session.last_timestamp_us, hub.writer.shown_until_us)

@@ -7,19 +7,19 @@ from functools import partial
 from http.client import responses
 from typing import cast
 
-from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine
+from tornado.httputil import HTTPConnection
 
 from rtserver.auth import Principal
 from rtserver.conditional import Validators, make_etag, validate
 from rtserver.cursor import Cursor, Since, decode_id
 from rtserver.errors import ReaderGone
-from rtserver.framing import Head, encode_head
+from rtserver.framing import encode_head
 from rtserver.handlers.api import Api
 from rtserver.handlers.asked import Asked, read_asked
+from rtserver.handlers.asker import Asker
 from rtserver.handlers.base import SessionHandler
-from rtserver.handlers.exchange import Request
 from rtserver.handlers.standing import Standing, Wishes, cursor_place
-from rtserver.handlers.unchanged import Asker, Unchanged
+from rtserver.handlers.unchanged import Unchanged
 from rtserver.polls import Answer
 from rtserver.readers import Poll
 from rtserver.updates import long_poll_body, short_poll_body
@@ -32,7 +32,6 @@ LINGER_SECONDS = 0.25
 
 class Updates(SessionHandler):
     poll: Poll | None = None
-    is_resumed = False
 
     async def get(self, *path: str) -> None:
         self.asked = asked = read_asked(self.request, round(self.config.poll_timeout))
@@ -108,7 +107,7 @@ class Updates(SessionHandler):
             return
         # Whoever gathers news for clients far away is a coroutine.
         is_simple = self.poll is not None and self.poll.timeout_seconds > 0 and not self.poll.linger_seconds
-        cursor_at = cursor_place(connection.raw, start.text)
+        cursor_at = cursor_place(connection.raw(), start.text)
         if self.is_resumed or not is_simple or self.request.method != "GET" or cursor_at is None:
             return
         asked, find = self.asked, self.request.headers.get
@@ -124,17 +123,6 @@ class Updates(SessionHandler):
                 partial(_answer_standing, type(self), self.api, connection, self.path_args, self.principal, asked),
             )
         )
-
-    def resume(self, head: Head, began_at: float, principal: Principal, asked: Asked) -> None:
-        """Go on where the checks are over and the poll has been answered."""
-        line = RequestStartLine(head.method, head.target, head.version)
-        self.request = Request(self._connection, line, cast(HTTPHeaders, head.fields))
-        self.request.begun_at = began_at
-        self._headers = self.default_headers()
-        self.begin()
-        self._has_begun = self.is_resumed = True
-        self.principal = principal
-        self.asked = asked
 
     def _answer_short(self, answer: Answer) -> None:
         self.set_header("Cache-Control", "no-cache, private")
@@ -157,7 +145,7 @@ class Updates(SessionHandler):
         if quiet is None or start.sequence != session.last_sequence or self.token is None:
             return
         connection = self._connection
-        if isinstance(connection, Connection) and connection.raw:
+        if isinstance(connection, Connection) and connection.raw():
             asker = Asker(self.principal, self.token, self.session_id)
             again = Unchanged(self.api, connection, self.named(), asker, quiet, etag, self._headers)
             connection.answer_again(again)
@@ -196,7 +184,8 @@ def _answer_standing(
 ) -> tuple[bytes, int] | None:
     """Answer a poll that was taken on without being read: it is read now, to say this (`standing.Answerer`)."""
     handler = kind(api, cast(HTTPConnection, connection), path_args)
-    handler.resume(connection.read_taken(raw), began_at, principal, asked)
+    handler.resume(connection.read_taken(raw), began_at, principal)
+    handler.asked = asked
     is_last = connection.is_last
     if isinstance(outcome, Exception):
         handler.fail(outcome)

@@ -107,6 +107,15 @@ class BlackHole(Limited):
         return []
 
 
+class HoldNothing(BlackHole):
+    name = "hold-nothing"
+    summary = "nothing passes of an event stream or a long poll, and nobody is told; all else passes"
+    default = 0.0
+
+    def seconds_left(self, request: Request) -> float | None:
+        return super().seconds_left(request) if request.exchange.is_held else None
+
+
 class ResetStream(CutAtRst):
     name = "reset-stream"
     number = "33"

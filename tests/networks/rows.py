@@ -83,7 +83,7 @@ CUTS = (
     ),
     sudden(
         "A black hole for all that is held, all at once",
-        "black-hole:1",
+        "hold-nothing",
         short_poll("nothing that is held is answered", 130, seconds=120, is_mute=True),
     ),
     sudden("A server that is away for 5 s", "restart:5", {"seconds": 30, "within": 0.5}, 20),

@@ -1,0 +1,30 @@
+"""Who asked on a connection, and what is looked at each time the same one asks again there (DESIGN 4.1, 4.8)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rtserver.auth import Principal
+from rtserver.handlers.api import Api
+from rtserver.session import Session
+
+
+class Asker(NamedTuple):
+    """Who asked of which session, and the token by which that is known."""
+
+    principal: Principal
+    token: str
+    session_id: str
+
+    def session(self, api: Api, now: float) -> Session | None:
+        """Return the session while the token is good at ``now``, in seconds since 1970, and the asker is in it.
+
+        None where that is not so, or has to be asked for.
+        """
+        if api.auth.known(self.token, now) is not self.principal:
+            return None
+        return api.hub.session_at_hand(self.principal, self.session_id)
+
+    def may_ask(self, api: Api, at: float) -> bool:
+        """Count a request.  Call it last: where it refuses it has taken nothing, and the ordinary way says so."""
+        return not (self.principal.is_participant and api.request_limiter.take(self.principal.subject, at))
