@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import threading
 import time
 
 import pytest
@@ -76,8 +77,18 @@ def publisher(io_loop, api, ways):
     io_loop.run_sync(publisher.connection.close)
 
 
+def held_back(api, monkeypatch):
+    """Have the disk wait for the event that is returned."""
+    store, may_go_on = api.hub.writer._store, threading.Event()
+    commit = store.commit
+    monkeypatch.setattr(store, "commit", lambda *arguments: may_go_on.wait(10) and commit(*arguments))
+    return may_go_on
+
+
 async def contents(api):
-    return [event["data"]["content"] for event in (await api.poll("from=earliest&eventTypes=message_added")).json["events"]]
+    return [
+        event["data"]["content"] for event in (await api.poll("from=earliest&eventTypes=message_added")).json["events"]
+    ]
 
 
 async def test_it_is_published_and_answered_like_one_that_is_read(api, publisher, ways):
@@ -241,10 +252,13 @@ async def test_a_session_that_was_deleted_is_gone(api, publisher, ways):
     assert TAKEN not in ways
 
 
-async def test_a_session_that_is_deleted_before_it_is_written_is_gone(api, publisher, ways):
+async def test_a_session_that_is_deleted_before_it_is_written_is_gone(api, publisher, ways, monkeypatch):
+    may_go_on = held_back(api, monkeypatch)
     deletion = asyncio.ensure_future(api.request("DELETE", "/sessions/s"))
     await until(lambda: api.hub.writer._flight is not None)
     publisher.send({"type": "message_added", "data": {"content": "second"}})
+    await until(lambda: ways == [TAKEN])
+    may_go_on.set()
     assert_problem(await publisher.read(), 403)
     assert (await deletion).status == 204
 
@@ -335,7 +349,9 @@ async def test_a_body_in_two_pieces_is_read(api, publisher, ways):
     publisher.headers = publisher.headers | {"Idempotency-Key": "k"}
     body = b'{"type": "message_added", "data": {"content": "second"}}'
     lines = "".join(f"\r\n{name}: {value}" for name, value in publisher.headers.items())
-    head = f"POST {publisher.target} HTTP/1.1\r\nHost: 127.0.0.1:{api.port}{lines}\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST {publisher.target} HTTP/1.1\r\nHost: 127.0.0.1:{api.port}{lines}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     publisher.connection.writer.write(head.encode() + body[:20])
     await publisher.connection.writer.drain()
     await until(lambda: any(each._left for each in api.server._wire.connections))
@@ -361,21 +377,24 @@ async def test_what_is_sent_ahead_waits_for_its_turn(api, publisher, ways):
     assert (await publisher.connection.read_response("GET")).status == 200
 
 
-async def test_a_client_that_goes_is_published_all_the_same(api, publisher, ways, caplog):
+async def test_a_client_that_goes_is_published_all_the_same(api, publisher, ways, monkeypatch, caplog):
     """P1, P4: what was taken is durable whoever waits for the answer, and nothing is left behind."""
-    session = api.hub.registry.peek("s")
+    session, may_go_on = api.hub.registry.peek("s"), held_back(api, monkeypatch)
     publisher.send({"type": "message_added", "data": {"content": "second"}})
     await until(lambda: ways == [TAKEN])
     publisher.connection.writer.transport.abort()
-    await until(lambda: session.last_sequence == 4 and not session.pins)
     await until(lambda: api.connections == 0)
+    may_go_on.set()
+    await until(lambda: session.last_sequence == 4 and not session.pins)
     assert await contents(api) == ["first", "second"] and not caplog.records
 
 
-async def test_the_last_answer_says_that_it_is_the_last(api, publisher, ways):
+async def test_the_last_answer_says_that_it_is_the_last(api, publisher, ways, monkeypatch):
+    may_go_on = held_back(api, monkeypatch)
     publisher.send({"type": "message_added", "data": {"content": "second"}})
     await until(lambda: ways == [TAKEN])
     api.server._wire.is_closing = True
+    may_go_on.set()
     answer = await publisher.read()
     api.server._wire.is_closing = False
     assert answer.status == 201 and answer.headers["connection"] == "close"

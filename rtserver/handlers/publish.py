@@ -56,7 +56,12 @@ class Publish(SessionHandler):
     def _expect_next(self) -> None:
         """Have the next publish in the same words taken without being read."""
         connection, find = self._connection, self.request.headers.get
-        if not isinstance(connection, Connection) or self.token is None or self._is_by_cookie or find("Content-Encoding"):
+        if (
+            not isinstance(connection, Connection)
+            or self.token is None
+            or self._is_by_cookie
+            or find("Content-Encoding")
+        ):
             return
         found = mould(connection.raw(has_body=True))
         if found is None:

@@ -314,7 +314,7 @@ SPEED = (
         "take a publish without its key",
         "handlers/next_publish.py",
         'idempotency_key=key if key is None else key.decode("latin1").strip(),',
-        'idempotency_key=None,',
+        "idempotency_key=None,",
         "test_next_publishes.py::test_a_repeat_is_answered_as_one",
     ),
     Defect(
