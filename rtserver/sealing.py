@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rtserver.changes import Change, Create, Delete, Describe, Gate, KeyRecord, Rename, Sealed
+from rtserver.changes import Change, Create, Delete, Describe, Edit, Gate, KeyRecord, Rename, Sealed
 from rtserver.conditional import settled_us
 from rtserver.cursor import encode_id
 from rtserver.errors import IdempotencyMismatch, RequestError, SessionClosed, SessionNotFound, SessionPaused
-from rtserver.event import Event, Transient, format_timestamp
+from rtserver.event import TRANSIENT_SECONDS, Event, Transient, format_timestamp
 from rtserver.publication import Draft
 from rtserver.records import Status
 
@@ -56,42 +56,45 @@ class Batch:
 
     def seal(self, change: Change) -> Sealed:
         """Number one change.  A `RequestError` concerns this change alone and leaves the batch as it was."""
-        head = self._head(change)
+        number = change.session.number
+        head = self.heads.get(number) or self._head(change)
         if head.is_deleted:
             raise SessionNotFound(f"the session {head.session_id!r} has been deleted")
-        number = change.session.number
-        if change.key and (known := self._keys.get((number, change.key.digest))):
+        key, drafts, edit = change.key, change.drafts, change.edit
+        if key is not None and (known := self._keys.get((number, key.digest))):
             return self._replay(change, known, head.epoch)
-        if change.drafts:
+        if drafts and head.status is not Status.ACTIVE:
             self._admit(change, head)
-        sealed = Sealed(change, moment_us=max(self._now_us, head.last_timestamp_us))
-        entries = [self._number(draft, head, sealed) for draft in change.drafts]
-        if sealed.events and not isinstance(change.edit, Create):
+        sealed = Sealed(change, max(self._now_us, head.last_timestamp_us))
+        entries = [self._number(draft, head, sealed) for draft in drafts]
+        if sealed.events and not isinstance(edit, Create):
             sealed.moment_us = head.last_timestamp_us
-        elif isinstance(change.edit, Describe | Rename):
+        elif isinstance(edit, Describe | Rename):
             sealed.moment_us = self._stamp(head)
-        self._edit(change, head)
-        self._answer(sealed, entries, head)
-        self._keys.update(((number, digest), key) for digest, key in sealed.keys.items())
+        if edit is not None:
+            self._edit(edit, head)
+        if drafts:
+            self._answer(sealed, entries, head)
+        for digest, record in sealed.keys.items():
+            self._keys[number, digest] = record
         return sealed
 
     def _head(self, change: Change) -> Head:
+        """Return the head of a session of which nothing has been sealed yet."""
         session = change.session
-        head = self.heads.get(session.number)
-        if head is None:
-            head = self.heads[session.number] = Head(
-                session.session_id,
-                session.epoch,
-                session.status,
-                session.last_sequence,
-                session.last_timestamp_us,
-                session.modified_at_us,
-                session.floor_us,
-                session.is_deleted,
-            )
-            if isinstance(change.edit, Create):
-                # createdAt, which the zero cursor holds
-                head.last_timestamp_us = head.modified_at_us = self._now_us
+        head = self.heads[session.number] = Head(
+            session.session_id,
+            session.epoch,
+            session.status,
+            session.last_sequence,
+            session.last_timestamp_us,
+            session.modified_at_us,
+            session.floor_us,
+            session.is_deleted,
+        )
+        if isinstance(change.edit, Create):
+            # createdAt, which the zero cursor holds
+            head.last_timestamp_us = head.modified_at_us = self._now_us
         return head
 
     def _replay(self, change: Change, known: KeyRecord, epoch: int) -> Sealed:
@@ -108,7 +111,7 @@ class Batch:
         return Sealed(change, known.timestamp_us, status=known.status, answer=answer, is_replay=True)
 
     def _admit(self, change: Change, head: Head) -> None:
-        """Refuse new events in a session that does not take them; repeats are answered in any state."""
+        """Refuse new events in a session that does not take all; repeats are answered in any state."""
         number = change.session.number
         if all(draft.message_key and (number, draft.message_key) in self._keys for draft in change.drafts):
             return
@@ -119,7 +122,7 @@ class Batch:
 
     def _number(self, draft: Draft, head: Head, sealed: Sealed) -> bytes:
         """Make the draft's event, or find the one it repeats; return its entry in the answer."""
-        if draft.is_transient:
+        if draft.type in TRANSIENT_SECONDS:
             moment_us = max(self._now_us, head.last_timestamp_us)
             sealed.transients.append(Transient(draft.type, draft.participant_id, moment_us, draft.data))
             return b'{"type":"%b","timestamp":"%b"}' % (draft.type.encode(), format_timestamp(moment_us).encode())
@@ -155,26 +158,25 @@ class Batch:
         head.modified_at_us = moment_us
         return moment_us
 
-    def _edit(self, change: Change, head: Head) -> None:
-        if isinstance(change.edit, Describe) and change.edit.status is not None:
-            head.status = change.edit.status
-        if isinstance(change.edit, Delete):
+    def _edit(self, edit: Edit, head: Head) -> None:
+        if isinstance(edit, Describe) and edit.status is not None:
+            head.status = edit.status
+        if isinstance(edit, Delete):
             head.is_deleted = True
 
     def _answer(self, sealed: Sealed, entries: list[bytes], head: Head) -> None:
-        change = sealed.change
-        if not change.drafts:
-            return
-        sealed.status = 201 if sealed.events or any(not draft.is_transient for draft in change.drafts) else 202
-        events = sealed.events
+        """Say what a publish is answered with, and remember it by its key."""
+        key, events = sealed.change.key, sealed.events
+        if not events and all(draft.is_transient for draft in sealed.change.drafts):
+            sealed.status = 202
         sealed.answer = _answer(entries, events[-1].id if events else head.last_event_id)
-        if change.key:
+        if key is not None:
             is_plain = len(events) == len(entries) == 1
-            sealed.keys[change.key.digest] = KeyRecord(
+            sealed.keys[key.digest] = KeyRecord(
                 head.last_sequence,
                 sealed.moment_us,
                 events[0].type if is_plain else None,
-                change.key.fingerprint,
+                key.fingerprint,
                 sealed.status,
                 None if is_plain else sealed.answer,
             )

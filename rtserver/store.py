@@ -9,6 +9,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, NoReturn
 
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]  # pysqlite3 where it is installed
@@ -371,7 +372,7 @@ def _chunked(statement: str, rows: list[Row]) -> Iterator[tuple[str, list[Any]]]
     for size in CHUNKS:
         while len(rows) - start >= size:
             chunk = rows[start : start + size]
-            yield _with_rows(statement, len(chunk[0]), size), [value for row in chunk for value in row]
+            yield _with_rows(statement, len(chunk[0]), size), list(chain.from_iterable(chunk))
             start += size
 
 
