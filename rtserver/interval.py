@@ -29,9 +29,9 @@ class Activity:
         self._weight = 0.0
         self._newest_us = 0
 
-    def note(self, timestamp_us: int) -> None:
-        """Count one event."""
-        self._weight = self._weight_at(timestamp_us) + 1
+    def note(self, timestamp_us: int, count: int = 1) -> None:
+        """Count events that were published together."""
+        self._weight = self._weight_at(timestamp_us) + count
         self._newest_us = timestamp_us
 
     def events_per_second(self, now_us: int) -> float | None:

@@ -36,6 +36,7 @@ _TRANSIENT_FIELDS = {
     "typing_indicator": ("isTyping", bool, "true or false"),
     "ai_progress": ("status", str, "a string"),
 }
+_empty_hash = hashlib.blake2b(digest_size=16)
 _random = random.Random()  # seeded by the system
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
@@ -196,12 +197,12 @@ class _Drafter(NamedTuple):
         wants_timestamp = data.get("timestamp") is None
         if not wants_timestamp and not isinstance(data["timestamp"], str):
             raise Malformed(f"{at}data.timestamp is {_kind_of(data['timestamp'])}; it must be a string")
-        whole = {"messageId": named or _made_up_id(), "participantId": participant_id}
-        for name, value in data.items():
-            if name not in ("messageId", "participantId", "timestamp"):
-                whole[name] = value
-        if not wants_timestamp:
-            whole["timestamp"] = data["timestamp"]
+        # These two come first, and the timestamp last.
+        whole = {"messageId": None, "participantId": None, **data}
+        whole["messageId"], whole["participantId"] = named or _made_up_id(), participant_id
+        given = whole.pop("timestamp", None)
+        if given is not None:
+            whole["timestamp"] = given
         # A made-up id needs no memory: nobody can repeat it.
         key = _digest("message", participant_id, named) if named else None
         added = TIMESTAMP_BYTES if wants_timestamp else 0
@@ -245,24 +246,26 @@ def _request_key(body: dict[str, Any], subject: str, key: str | None) -> Request
     if not _PRINTABLE.fullmatch(key):
         raise Malformed(f"Idempotency-Key has {len(key)} characters; it must have 1 to {MAX_KEY}, printable ASCII")
     # The fingerprint is of the meaning, not of the spelling: a client may encode its retry anew.
-    return RequestKey(_digest("request", subject, key), hashlib.blake2b(_encode_sorted(body), digest_size=16).digest())
+    return RequestKey(_digest("request", subject, key), _hash16(_encode_sorted(body)))
 
 
 def _made_up_id() -> str:
-    """Return a UUID for a message whose sender gave it none: unique, not secret, and a third of the cost of `uuid4`."""
-    bits = _random.getrandbits(122)
-    return "%08x-%04x-4%03x-%04x-%012x" % (  # noqa: UP031, the others are slower
-        bits >> 90,
-        bits >> 74 & 0xFFFF,
-        bits >> 62 & 0xFFF,
-        0x8000 | bits >> 48 & 0x3FFF,
-        bits & 0xFFFFFFFFFFFF,
-    )
+    """Return a UUID for a message whose sender gave it none: unique, not secret, and a fifth of the cost of `uuid4`."""
+    digits = "%032x" % _random.getrandbits(128)  # noqa: UP031, the others are slower
+    # Version 4, and one of the four variants of RFC 9562 section 4.1.
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def _digest(kind: str, owner: str, key: str) -> bytes:
     """Sixteen bytes for a key of any length; a collision is as likely as two equal random UUIDs."""
-    return hashlib.blake2b(f"{kind}\0{owner}\0{key}".encode(), digest_size=16).digest()
+    return _hash16(f"{kind}\0{owner}\0{key}".encode())
+
+
+def _hash16(data: bytes) -> bytes:
+    # A copy costs a third of a new one.
+    hash = _empty_hash.copy()
+    hash.update(data)
+    return hash.digest()
 
 
 def _is_deeper(value: object, limit: int) -> bool:

@@ -41,12 +41,14 @@ class Ring:
     def __len__(self) -> int:
         return len(self._events)
 
-    def append(self, event: Event) -> None:
-        """Add the next event, evicting from the old end to stay in bounds."""
-        assert event.sequence == self.last + 1, f"sequence {event.sequence} after {self.last}: skipped or reused"
-        self._events.append(event)
-        self.last = event.sequence
-        self.size += event.size
+    def extend(self, events: list[Event]) -> None:
+        """Add the next events, one at least, evicting from the old end to stay in bounds."""
+        first, last = events[0].sequence, events[-1].sequence
+        assert first == self.last + 1, f"sequence {first} after {self.last}: skipped or reused"
+        assert last == self.last + len(events), f"{len(events)} events up to {last} after {self.last}"
+        self._events.extend(events)
+        self.last = last
+        self.size += sum([event.size for event in events])
         # The newest event always stays, however large: publishing has refused what is over the event limit, and an
         # empty ring would send every waiting reader to the disk.
         while len(self._events) > 1 and (len(self._events) > self.max_events or self.size > self.max_bytes):

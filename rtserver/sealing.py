@@ -120,19 +120,19 @@ class Batch:
         if head.status is Status.PAUSED and change.gate is Gate.PARTICIPANT:
             raise SessionPaused("the session is paused; participants can publish when its status is 'active' again")
 
-    def _number(self, draft: Draft, head: Head, sealed: Sealed) -> bytes:
+    def _number(self, draft: Draft, head: Head, sealed: Sealed) -> str:
         """Make the draft's event, or find the one it repeats; return its entry in the answer."""
         if draft.type in TRANSIENT_SECONDS:
             moment_us = max(self._now_us, head.last_timestamp_us)
             sealed.transients.append(Transient(draft.type, draft.participant_id, moment_us, draft.data))
-            return b'{"type":"%b","timestamp":"%b"}' % (draft.type.encode(), format_timestamp(moment_us).encode())
+            return f'{{"type":"{draft.type}","timestamp":"{format_timestamp(moment_us)}"}}'
         key = draft.message_key
         if key:
             known = sealed.keys.get(key) or self._keys.get((sealed.change.session.number, key))
             if known:
                 id = encode_id(known.timestamp_us, head.epoch, known.sequence)
                 return _entry(
-                    id, known.sequence, format_timestamp(known.timestamp_us), known.type or "", b',"replayed":true'
+                    id, known.sequence, format_timestamp(known.timestamp_us), known.type or "", ',"replayed":true'
                 )
         head.last_sequence += 1
         head.last_timestamp_us = self._stamp(head)
@@ -164,7 +164,7 @@ class Batch:
         if isinstance(edit, Delete):
             head.is_deleted = True
 
-    def _answer(self, sealed: Sealed, entries: list[bytes], head: Head) -> None:
+    def _answer(self, sealed: Sealed, entries: list[str], head: Head) -> None:
         """Say what a publish is answered with, and remember it by its key."""
         key, events = sealed.change.key, sealed.events
         if not events and all(draft.is_transient for draft in sealed.change.drafts):
@@ -196,15 +196,9 @@ def seal_all(
     return batch, results
 
 
-def _answer(entries: list[bytes], last_event_id: str) -> bytes:
-    return b'{"events":[%b],"lastEventId":"%b"}' % (b",".join(entries), last_event_id.encode())
+def _answer(entries: list[str], last_event_id: str) -> bytes:
+    return f'{{"events":[{",".join(entries)}],"lastEventId":"{last_event_id}"}}'.encode()
 
 
-def _entry(id: str, sequence: int, timestamp: str, type: str, mark: bytes = b"") -> bytes:
-    return b'{"id":"%b","sequence":%d,"type":"%b","timestamp":"%b"%b}' % (
-        id.encode(),
-        sequence,
-        type.encode(),
-        timestamp.encode(),
-        mark,
-    )
+def _entry(id: str, sequence: int, timestamp: str, type: str, mark: str = "") -> str:
+    return f'{{"id":"{id}","sequence":{sequence},"type":"{type}","timestamp":"{timestamp}"{mark}}}'

@@ -173,21 +173,21 @@ class Session:
         self._apply_edit(sealed)
         if not self.news:
             self.news_since = sealed.submitted_at
-        for event in sealed.events:
-            self.ring.append(event)
-            self.last_sequence = event.sequence
-            self.last_timestamp_us = event.timestamp_us
-            self.activity.note(event.timestamp_us)
-            self._announce(event)
+        events = sealed.events
+        if events:
+            self.ring.extend(events)
+            newest = events[-1]
+            self.last_sequence, self.last_timestamp_us = newest.sequence, newest.timestamp_us
+            self.activity.note(newest.timestamp_us, len(events))
+            self.live_index += len(events)
+            if self.streams:
+                self.news += events
         for state in sealed.transients:
-            self._announce(state)
+            self.live_index += 1
+            if self.streams:
+                self.news.append(state)
             expires_at_us = state.timestamp_us + TRANSIENT_SECONDS[state.type] * 1_000_000
             self.passing[state.type, state.participant_id] = Passing(state, self.live_index, expires_at_us)
-
-    def _announce(self, item: Event | Transient) -> None:
-        self.live_index += 1
-        if self.streams:
-            self.news.append(item)
 
     def _apply_edit(self, sealed: Sealed) -> None:
         moment_us = sealed.moment_us

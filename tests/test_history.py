@@ -405,7 +405,7 @@ async def test_what_is_no_event_of_this_life_is_not_found(desk, database, ring):
 def test_the_ring_gives_what_it_keeps_before_a_sequence_newest_first(before):
     ring = Ring(4, 1 << 20, evicted_through=3)
     for sequence in range(4, 10):
-        ring.append(event(sequence))
+        ring.extend([event(sequence)])
     assert ring.evicted_through == 5
 
     assert [each.sequence for each in ring.before(before)] == [n for n in (9, 8, 7, 6) if n < before]

@@ -16,7 +16,7 @@ SIZE = event(1).size
 def ring_of(count: int, max_events: int = 1000, max_bytes: int = ROOMY, *, evicted_through: int = 0) -> Ring:
     ring = Ring(max_events, max_bytes, evicted_through=evicted_through)
     for sequence in range(evicted_through + 1, evicted_through + count + 1):
-        ring.append(event(sequence))
+        ring.extend([event(sequence)])
     return ring
 
 
@@ -71,11 +71,11 @@ def test_skipped_or_reused_sequence_is_refused(sequence):
     expected = sequence == 6
 
     if expected:
-        ring.append(event(sequence))
+        ring.extend([event(sequence)])
         assert ring.last == 6
     else:
         with pytest.raises(AssertionError, match=f"sequence {sequence} after 5"):
-            ring.append(event(sequence))
+            ring.extend([event(sequence)])
         assert state(ring) == before
 
 
@@ -104,7 +104,7 @@ def test_large_event_pushes_out_as_many_small_ones_as_it_needs():
     ring = ring_of(5, max_bytes=5 * SIZE)
     large = event(6, data=b'"' + b"x" * SIZE + b'"')
 
-    ring.append(large)
+    ring.extend([large])
 
     assert large.size == 4 * SIZE
     assert sequences(ring.after(ring.evicted_through)) == [5, 6]
@@ -115,10 +115,10 @@ def test_oversized_event_stays_alone_until_the_next():
     ring = ring_of(3, max_bytes=2 * SIZE)
     large = event(4, data=b'"' + b"x" * 10 * SIZE + b'"')
 
-    ring.append(large)
+    ring.extend([large])
     assert (sequences(ring.after(3)), ring.size) == ([4], large.size)
 
-    ring.append(event(5))
+    ring.extend([event(5)])
     assert (sequences(ring.after(4)), ring.size) == ([5], SIZE)
 
 
@@ -128,7 +128,7 @@ def test_restart_carries_on_the_sequence():
 
     assert state(ring) == (0, 0, 41, 41)
     assert ring.holds_all_after(41) and not ring.holds_all_after(40)
-    ring.append(event(42))
+    ring.extend([event(42)])
     assert sequences(ring.after(41)) == [42]
 
 
@@ -168,7 +168,7 @@ def test_emptied_ring_goes_on_with_the_next_event():
     ring = ring_of(5)
     ring.evict_through(5)
 
-    ring.append(event(6))
+    ring.extend([event(6)])
 
     assert sequences(ring.after(5)) == [6]
     assert not ring.holds_all_after(4)
@@ -193,7 +193,7 @@ def test_ring_is_the_newest_part_of_a_list(steps, max_events, max_bytes, begin, 
     for step, number in steps:
         if step == "append":
             appended = event(begin + len(everything) + 1, data=b'"%b"' % (b"x" * number))
-            ring.append(appended)
+            ring.extend([appended])
             everything.append(appended)
             kept.append(appended)
             while len(kept) > 1 and (len(kept) > max_events or sum(each.size for each in kept) > max_bytes):
