@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import random
+import itertools
 import re
+import uuid
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
 
-from rtserver.errors import Forbidden, Malformed, TooLarge
+from rtserver.errors import Forbidden, Malformed, RequestError, TooLarge
 from rtserver.event import TRANSIENT_SECONDS, format_timestamp
 
 MAX_BATCH_EVENTS = 100
@@ -28,6 +30,7 @@ MAX_DEPTH = 100
 RESERVED_TYPES = frozenset({"connected", "probe", "heartbeat", "reset", "reconnect", "open", "error", "message"})
 PARTICIPANT_TYPES = frozenset({"message_added", "typing_indicator"})
 
+_CONTAINERS = (dict, list)
 _TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _NAME = re.compile(r"[A-Za-z0-9._~@:-]{1,128}")
 _PRINTABLE = re.compile(rf"[ -~]{{1,{MAX_KEY}}}")
@@ -37,7 +40,10 @@ _TRANSIENT_FIELDS = {
     "ai_progress": ("status", str, "a string"),
 }
 _empty_hash = hashlib.blake2b(digest_size=16)
-_random = random.Random()  # seeded by the system
+# Made-up message ids of this process: drawn once by the system's randomness, and counted from there on.
+_MAX_NODE = (1 << 48) - 1
+_id_prefix = str(uuid.uuid4())[:24]
+_id_numbers = itertools.count(uuid.uuid4().int & _MAX_NODE)
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
@@ -148,10 +154,20 @@ def parse_publication(
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_BATCH_EVENTS:
         count = len(entries) if isinstance(entries, list) else _kind_of(entries)
         raise Malformed(f"events has {count}; it must be a list of 1 to {MAX_BATCH_EVENTS} events")
-    drafter = _Drafter(subject, is_participant, max_event_bytes)
-    is_single = "events" not in found
-    drafts = tuple(drafter.draft(entry, "" if is_single else f"events[{i}].") for i, entry in enumerate(entries))
-    return Publication(drafts, _request_key(found, subject, idempotency_key), sum(len(d.data) for d in drafts))
+    draft = _Drafter(subject, is_participant, max_event_bytes).draft
+    if "events" in found:
+        drafts = tuple(_draft_all(draft, entries))
+    else:
+        drafts = (draft(found, ""),)
+    return Publication(drafts, _request_key(found, subject, idempotency_key), sum([len(d.data) for d in drafts]))
+
+
+def _draft_all(draft: Callable[[object, str], Draft], entries: list[object]) -> list[Draft]:
+    try:
+        return [draft(entry, "") for entry in entries]
+    except RequestError:
+        # Again, to say where it is: naming the place of each entry is a twentieth of the work.
+        return [draft(entry, f"events[{i}].") for i, entry in enumerate(entries)]
 
 
 class _Drafter(NamedTuple):
@@ -168,7 +184,9 @@ class _Drafter(NamedTuple):
         data = entry.get("data")
         if not isinstance(data, dict):
             raise Malformed(f"{at}data is {_kind_of(data)}; it must be a JSON object")
-        message_id = _message_id(entry.get("messageId"), at, "messageId")
+        message_id = entry.get("messageId")
+        if message_id is not None:
+            _check_message_id(message_id, at, "messageId")
         if type == "message_added":
             return self._message(data, message_id, at)
         if type in TRANSIENT_SECONDS:
@@ -187,22 +205,28 @@ class _Drafter(NamedTuple):
         return type
 
     def _message(self, data: dict[str, Any], message_id: str | None, at: str) -> Draft:
-        if not isinstance(data.get("content"), str):
-            raise Malformed(f"{at}data.content is {_kind_of(data.get('content'))}; it must be a string")
-        inner = _message_id(data.get("messageId"), at, "data.messageId")
-        if message_id is not None and inner is not None and message_id != inner:
-            raise Malformed(f"{at}messageId and {at}data.messageId differ; send one of them")
-        named = message_id if message_id is not None else inner
+        get = data.get
+        if not isinstance(get("content"), str):
+            raise Malformed(f"{at}data.content is {_kind_of(get('content'))}; it must be a string")
+        named = message_id
+        inner = get("messageId")
+        if inner is not None:
+            _check_message_id(inner, at, "data.messageId")
+            if message_id is not None and message_id != inner:
+                raise Malformed(f"{at}messageId and {at}data.messageId differ; send one of them")
+            named = inner
         participant_id = self._participant(data, at)
-        wants_timestamp = data.get("timestamp") is None
-        if not wants_timestamp and not isinstance(data["timestamp"], str):
-            raise Malformed(f"{at}data.timestamp is {_kind_of(data['timestamp'])}; it must be a string")
+        given = get("timestamp")
+        wants_timestamp = given is None
+        if not wants_timestamp and not isinstance(given, str):
+            raise Malformed(f"{at}data.timestamp is {_kind_of(given)}; it must be a string")
         # These two come first, and the timestamp last.
         whole = {"messageId": None, "participantId": None, **data}
         whole["messageId"], whole["participantId"] = named or _made_up_id(), participant_id
-        given = whole.pop("timestamp", None)
-        if given is not None:
-            whole["timestamp"] = given
+        if "timestamp" in whole:
+            del whole["timestamp"]
+            if not wants_timestamp:
+                whole["timestamp"] = given
         # A made-up id needs no memory: nobody can repeat it.
         key = _digest("message", participant_id, named) if named else None
         added = TIMESTAMP_BYTES if wants_timestamp else 0
@@ -231,13 +255,10 @@ class _Drafter(NamedTuple):
         return encoded
 
 
-def _message_id(value: object, at: str, name: str) -> str | None:
-    if value is None:
-        return None
+def _check_message_id(value: object, at: str, name: str) -> None:
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_MESSAGE_ID:
         shown = f"{len(value)} characters" if isinstance(value, str) else _kind_of(value)
         raise Malformed(f"{at}{name} has {shown}; it must be a string of 1 to {MAX_MESSAGE_ID} characters")
-    return value
 
 
 def _request_key(body: dict[str, Any], subject: str, key: str | None) -> RequestKey | None:
@@ -250,10 +271,8 @@ def _request_key(body: dict[str, Any], subject: str, key: str | None) -> Request
 
 
 def _made_up_id() -> str:
-    """Return a UUID for a message whose sender gave it none: unique, not secret, and a fifth of the cost of `uuid4`."""
-    digits = "%032x" % _random.getrandbits(128)  # noqa: UP031, the others are slower
-    # Version 4, and one of the four variants of RFC 9562 section 4.1.
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+    """Return a UUID for a message whose sender gave it none: unique, not secret, and a tenth of the cost of `uuid4`."""
+    return f"{_id_prefix}{next(_id_numbers) & _MAX_NODE:012x}"
 
 
 def _digest(kind: str, owner: str, key: str) -> bytes:
@@ -270,10 +289,16 @@ def _hash16(data: bytes) -> bytes:
 
 def _is_deeper(value: object, limit: int) -> bool:
     """Say whether containers nest deeper than ``limit``, level by level: the walk itself must not recurse."""
-    level = [value] if isinstance(value, dict | list) else []
+    level: list[Any] = [value] if type(value) in _CONTAINERS else []
     for _ in range(limit):
-        children = (child for outer in level for child in (outer.values() if isinstance(outer, dict) else outer))
-        level = [child for child in children if isinstance(child, dict | list)]
+        level = [
+            child
+            for outer in level
+            for child in (outer if type(outer) is list else outer.values())
+            if type(child) in _CONTAINERS
+        ]
+        if not level:
+            return False
     return bool(level)
 
 

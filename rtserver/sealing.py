@@ -152,9 +152,10 @@ class Batch:
         of the newest change and is not any more, the next change is put at the start of the second after.
         """
         moment_us = max(self._now_us, head.modified_at_us + 1, head.floor_us)
-        settled_at_us = settled_us(head.modified_at_us)
-        if moment_us < settled_at_us <= self._latest_us:
-            moment_us = settled_at_us
+        if moment_us < self._latest_us:
+            settled_at_us = settled_us(head.modified_at_us)
+            if moment_us < settled_at_us <= self._latest_us:
+                moment_us = settled_at_us
         head.modified_at_us = moment_us
         return moment_us
 

@@ -228,8 +228,8 @@ DEFECTS = (
         "P7",
         "publish a batch as far as it is good",
         "publication.py",
-        "for i, entry in enumerate(entries))\n    return Publication",
-        "for i, entry in enumerate(entries) if isinstance(entry, dict))\n    return Publication",
+        'return [draft(entry, "") for entry in entries]',
+        'return [draft(entry, "") for entry in entries if isinstance(entry, dict)]',
         "test_bad_input.py::test_what_has_the_wrong_type_anywhere_is_refused_and_does_nothing",
     ),
     Defect(
