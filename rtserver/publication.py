@@ -155,10 +155,7 @@ def parse_publication(
         count = len(entries) if isinstance(entries, list) else _kind_of(entries)
         raise Malformed(f"events has {count}; it must be a list of 1 to {MAX_BATCH_EVENTS} events")
     draft = _Drafter(subject, is_participant, max_event_bytes).draft
-    if "events" in found:
-        drafts = tuple(_draft_all(draft, entries))
-    else:
-        drafts = (draft(found, ""),)
+    drafts = tuple(_draft_all(draft, entries)) if "events" in found else (draft(found, ""),)
     return Publication(drafts, _request_key(found, subject, idempotency_key), sum([len(d.data) for d in drafts]))
 
 

@@ -99,8 +99,7 @@ async def test_black_hole_from_the_start_has_no_answers():
 
 
 async def test_hold_nothing_swallows_streams_and_long_polls_and_spares_the_rest():
-    async with through() as (server, hop, connection), Connection(hop.port) as other:
-        await started(server, connection)
+    async with talking() as (server, hop, connection), Connection(hop.port) as other:
         other.send("GET", "/api/hold")
         await until(lambda: hop.held == 2)
         hop.set("hold-nothing")
