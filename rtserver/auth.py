@@ -13,7 +13,7 @@ import logging
 import os
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,10 +49,10 @@ class Principal:
     subject: str
     role: Role
     expires_at: float
+    is_participant: bool = field(init=False, repr=False, compare=False)
 
-    @property
-    def is_participant(self) -> bool:
-        return self.role is Role.PARTICIPANT
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_participant", self.role is Role.PARTICIPANT)
 
 
 class Keys(Protocol):

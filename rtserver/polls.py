@@ -10,8 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from rtserver.counters import Counters
 from rtserver.cursor import Cursor
@@ -60,7 +59,6 @@ class Answer:
 
 # Gets what becomes of a poll that has no coroutine.
 Done = Callable[[Answer | Exception], None]
-Awaiting = tuple[Session, Poll, Done]
 
 
 class Polls:
@@ -77,9 +75,11 @@ class Polls:
         self._counters = counters
         self._max_waiting = max_waiting
         self._loop = asyncio.get_running_loop()
-        self._open: dict[Poll, asyncio.Task[None] | None] = {}
+        # Each with its coroutine, if it is to be kept from being forgotten, or with what is needed to go on without.
+        self._open: dict[Poll, asyncio.Task[None] | tuple[Session, Done] | None] = {}
         self._sweeper: asyncio.TimerHandle | None = None
-        self._woken: deque[Awaiting] = deque()  # without a coroutine, and to go on in the next turn of the loop
+        self._woken: deque[Poll] = deque()  # without a coroutine, and to go on in the next turn of the loop
+        self._located: tuple[object, Location | None] = None, None  # the last that was looked for, and where it is
         self._newest: dict[tuple[int, str, str], Poll] = {}  # by session, participant and client
         self._is_draining = False
         # The last answer that polls without a coroutine were given, and what they had seen of which session.
@@ -101,7 +101,11 @@ class Polls:
 
     def locate(self, session: Session, cursor: Cursor) -> Location | None:
         """Return where a poll begins that `answer_later` takes, or None for one that is to be given to `answer`."""
-        location = self._reader.locate_at_hand(session, cursor)
+        # Those that wait together come back from the same place.
+        asked = (session.number, session.epoch, session.last_sequence, session.trimmed_sequence, cursor)
+        if asked != self._located[0]:
+            self._located = asked, self._reader.locate_at_hand(session, cursor)
+        location = self._located[1]
         return location if location is not None and session.ring.holds_all_after(location.sequence) else None
 
     def answer_later(self, session: Session, poll: Poll, location: Location, done: Done) -> None:
@@ -109,6 +113,7 @@ class Polls:
         self._begin(session, poll)
         poll.after, poll.cursor = location
         self._register(session, poll)
+        self._open[poll] = session, done
         self._proceed(session, poll, done)
 
     def _begin(self, session: Session, poll: Poll) -> None:
@@ -121,7 +126,7 @@ class Polls:
         has_lingered = False
         while True:
             page = await self._reader.read(session, poll.after, poll.types, poll.limit)
-            self._check(session, poll)
+            self._check(session, poll, self._loop.time())
             if isinstance(page, Gap):
                 return await self._reset(session, page)
             if page.events and not (has_lingered or poll.is_replaced or page.has_more or _is_over(session, page)):
@@ -142,28 +147,29 @@ class Polls:
             return
         outcome: Answer | Exception | None = None
         try:
-            outcome = self._see(session, poll)
+            outcome = self._see(session, poll, self._loop.time())
             if outcome is None:
                 self._take_place()
-                poll.wait_for(min(poll.deadline, poll.expires_at), partial(self._wake, session, done))
+                poll.wait_for(min(poll.deadline, poll.expires_at), self._wake)
                 return
         except Exception as error:
             outcome = error
         self._deregister(session, poll)
         done(outcome)
 
-    def _wake(self, session: Session, done: Done, poll: Poll) -> None:
+    def _wake(self, poll: Poll) -> None:
         if not self._woken:
             self._loop.call_soon(self._go_on)
-        self._woken.append((session, poll, done))
+        self._woken.append(poll)
 
     def _go_on(self) -> None:
         """Go on with those that were woken."""
         try:
             for _ in range(min(len(self._woken), POLLS_PER_TURN)):
-                awaiting = self._woken.popleft()
+                poll = self._woken.popleft()
                 self.waiting -= 1
-                self._proceed(*awaiting)
+                session, done = cast(tuple[Session, Done], self._open[poll])
+                self._proceed(session, poll, done)
         finally:
             if self._woken:
                 self._loop.call_soon(self._go_on)
@@ -178,18 +184,18 @@ class Polls:
         self._deregister(session, poll)
         done(outcome)
 
-    def _see(self, session: Session, poll: Poll) -> Answer | None:
-        """Return what is said to a poll now: the same `Answer` to all that saw as much of the same session."""
-        self._check(session, poll)
+    def _see(self, session: Session, poll: Poll, now: float) -> Answer | None:
+        """Return what is said to a poll ``now``: the same `Answer` to all that saw as much of the same session."""
+        self._check(session, poll, now)
         is_plain = not (poll.with_progress or poll.is_replaced)
         is_at_end = poll.after == session.last_sequence and session.status is not Status.CLOSED
-        if is_plain and is_at_end and self._loop.time() < poll.deadline:
+        if is_plain and is_at_end and now < poll.deadline:
             # What `_look` would find, at a tenth of a delivery: nothing to say yet.
             return None
         # Of the second, because of how soon to poll again.
         seen = (
             *(session.number, session.epoch, session.live_index, session.trimmed_sequence, session.status),
-            *(poll.after, poll.types, poll.limit, int(self._loop.time())),
+            *(poll.after, poll.types, poll.limit, int(now)),
         )
         if is_plain and seen == self._shared[0]:
             return self._shared[1]
@@ -267,13 +273,13 @@ class Polls:
         for poll in list(self._open):
             poll.fail(_draining())
 
-    def _check(self, session: Session, poll: Poll) -> None:
+    def _check(self, session: Session, poll: Poll, now: float) -> None:
         """Raise what ends the poll, whatever there is to read."""
         if session.is_deleted:
             self._fail_deleted(session, poll)
         elif poll.is_participant and poll.subject not in session.participants:
             poll.fail(NotAParticipant(f"{poll.subject!r} is not a participant of this session"))
-        elif self._loop.time() >= poll.expires_at:
+        elif now >= poll.expires_at:
             poll.fail(TokenExpired("the token expired while the poll waited"))
         if poll.error is not None:
             raise poll.error

@@ -151,6 +151,12 @@ class Poll:
         self._future: asyncio.Future[None] | None = None
         self._woken: Callable[[Poll], None] | None = None
 
+    def renew(self, start: Start, expires_in_seconds: float) -> None:
+        """Begin anew from another place, once it has been answered."""
+        self.start, self.expires_in_seconds = start, expires_in_seconds
+        self.with_progress = self.is_replaced = False
+        self.error = None
+
     @property
     def is_waiting(self) -> bool:
         return self._future is not None or self._woken is not None

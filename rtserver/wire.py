@@ -248,10 +248,7 @@ class Connection(asyncio.Protocol):
     # HTTPConnection
 
     def write_headers(
-        self,
-        start_line: RequestStartLine | ResponseStartLine,
-        headers: HTTPHeaders,
-        chunk: bytes | None = None,
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders, chunk: bytes | None = None
     ) -> None:
         """Write the head of an answer that says how long it is, and its body."""
         if self.state is State.GONE:
@@ -280,7 +277,8 @@ class Connection(asyncio.Protocol):
         if len(self._buffer) <= MAX_AHEAD_BYTES:
             # Not before: with every answer a whole read would be added to what waits already.
             self._transport.resume_reading()
-        self._advance()
+        if self._buffer:
+            self._advance()
 
     @property
     def _is_read(self) -> bool:

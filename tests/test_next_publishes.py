@@ -145,10 +145,11 @@ async def test_a_key_with_another_body_is_refused(publisher, ways):
 
 
 async def test_without_keys_it_is_taken_as_well(api, ways):
+    headers = api.headers("alice")
     async with Connection(api.port) as connection:
         for number in range(3):
             body = json.dumps({"type": "message_added", "data": {"content": f"{number}"}}).encode()
-            answer = await connection.request("POST", "/api/sessions/s/events", api.headers("alice"), body)
+            answer = await connection.request("POST", "/api/sessions/s/events", headers, body)
             assert answer.status == 201
     assert ways == [READ, TAKEN, TAKEN] and await contents(api) == ["0", "1", "2"]
 

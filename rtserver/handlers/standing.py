@@ -40,15 +40,6 @@ class Told(NamedTuple):
     body_bytes: int
 
 
-class Wishes(NamedTuple):
-    """What such a poll asks for, besides its cursor."""
-
-    timeout_seconds: int
-    limit: int
-    types: frozenset[str] | None
-    client_id: str | None
-
-
 # Answers a request by the ordinary handler: from its head, when it began, and what became of the poll.  Returns the
 # bytes if others may be told the same, and the size of their body.
 Answerer = Callable[[bytes, float, Answer | Exception], tuple[bytes, int] | None]
@@ -76,7 +67,7 @@ class Standing:
     """What is known of such a poll; called with what comes next on its connection."""
 
     __slots__ = ("_after", "_answerer", "_api", "_asker", "_before", "_began_at", "_connection", "_cursor", "_length",
-                 "_names", "_poll", "_style", "_wishes")  # fmt: skip
+                 "_names", "_poll", "_style")  # fmt: skip
 
     def __init__(
         self,
@@ -84,25 +75,27 @@ class Standing:
         connection: Connection,
         names: tuple[str, str, str],
         asker: Asker,
-        wishes: Wishes,
+        poll: Poll,
         style: Style,
         cursor_at: int,
         answerer: Answerer,
     ) -> None:
-        """``names`` are for the log (`BaseHandler.named`); ``cursor_at`` is where the cursor stands in the head."""
+        """``names`` are for the log (`BaseHandler.named`); ``cursor_at`` is where the cursor stands in the head.
+
+        ``poll`` has been answered, and is asked again and again from now on.
+        """
         raw = connection.raw()
         self._api = api
         self._connection = connection
         self._names = names
         self._asker = asker
-        self._wishes = wishes
+        self._poll = poll
         self._style = style
         self._answerer = answerer
         self._before, self._after = raw[:cursor_at], raw[cursor_at + CURSOR_BYTES :]
         self._length = len(raw)
         self._began_at = 0.0
         self._cursor = ""
-        self._poll: Poll | None = None
 
     def __call__(self, head: bytes) -> bool:
         """Take on ``head``, if that is the same question, from wherever its cursor is."""
@@ -121,27 +114,15 @@ class Standing:
         if not self._asker.may_ask(api, self._began_at):
             return False
         self._cursor = cursor.text
-        wishes = self._wishes
-        self._poll = Poll(
-            cursor,
-            subject=principal.subject,
-            is_participant=principal.is_participant,
-            timeout_seconds=wishes.timeout_seconds,
-            expires_in_seconds=principal.expires_at - now,
-            limit=wishes.limit,
-            types=wishes.types,
-            client_id=wishes.client_id,
-        )
+        self._poll.renew(cursor, principal.expires_at - now)
         self._connection.take(self._gone)
         api.hub.polls.answer_later(session, self._poll, location, self._done)
         return True
 
     def _gone(self) -> None:
-        if self._poll is not None:
-            self._poll.fail(ReaderGone())
+        self._poll.fail(ReaderGone())
 
     def _done(self, outcome: Answer | Exception) -> None:
-        self._poll = None
         if isinstance(outcome, ReaderGone):
             return
         told_before = self._api.told

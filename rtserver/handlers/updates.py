@@ -18,7 +18,7 @@ from rtserver.handlers.api import Api
 from rtserver.handlers.asked import Asked, read_asked
 from rtserver.handlers.asker import Asker
 from rtserver.handlers.base import SessionHandler
-from rtserver.handlers.standing import Standing, Wishes, cursor_place
+from rtserver.handlers.standing import Standing, cursor_place
 from rtserver.handlers.unchanged import Unchanged
 from rtserver.polls import Answer
 from rtserver.readers import Poll
@@ -102,13 +102,13 @@ class Updates(SessionHandler):
 
     def _stand(self, answer: Answer) -> None:
         """Have the same poll from where this answer ends taken on without being read."""
-        connection, start = self._connection, self.asked.start
+        connection, start, poll = self._connection, self.asked.start, self.poll
         if not isinstance(connection, Connection) or not isinstance(start, Cursor) or self.token is None:
             return
         # Whoever gathers news for clients far away is a coroutine.
-        is_simple = self.poll is not None and self.poll.timeout_seconds > 0 and not self.poll.linger_seconds
+        is_simple = poll is not None and poll.timeout_seconds > 0 and not poll.linger_seconds
         cursor_at = cursor_place(connection.raw(), start.text)
-        if self.is_resumed or not is_simple or self.request.method != "GET" or cursor_at is None:
+        if self.is_resumed or poll is None or not is_simple or self.request.method != "GET" or cursor_at is None:
             return
         asked, find = self.asked, self.request.headers.get
         connection.answer_again(
@@ -117,7 +117,7 @@ class Updates(SessionHandler):
                 connection,
                 self.named(),
                 Asker(self.principal, self.token, self.session_id),
-                Wishes(asked.timeout, asked.limit, asked.types, asked.client_id),
+                poll,
                 (find("Accept-Encoding"), find("Origin"), asked.is_compact),
                 cursor_at,
                 partial(_answer_standing, type(self), self.api, connection, self.path_args, self.principal, asked),
