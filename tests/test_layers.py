@@ -34,7 +34,7 @@ LEVELS = (
     "maintenance",
     "core",
     "handlers handlers.api handlers.body handlers.cors handlers.exchange handlers.negotiation",
-    "handlers.asker handlers.credentials handlers.problem handlers.query",
+    "handlers.credentials handlers.problem handlers.query handlers.remembered",
     "handlers.answer handlers.asked handlers.next_publish handlers.standing handlers.unchanged",
     "handlers.base",
     "handlers.flow",

@@ -18,8 +18,8 @@ from rtserver.changes import Sealed
 from rtserver.errors import Overloaded, RequestError
 from rtserver.framing import encode_fields, encode_head
 from rtserver.handlers.api import Api
-from rtserver.handlers.asker import Asker
 from rtserver.handlers.exchange import http_date
+from rtserver.handlers.remembered import Asker, Remembered
 from rtserver.publication import parse_publication
 from rtserver.wire import Connection
 from rtserver.writer import Outcome
@@ -78,11 +78,10 @@ def mould(head: bytes) -> Mould | None:
 Answerer = Callable[[bytes, bytes, float, Outcome], None]
 
 
-class NextPublish:
+class NextPublish(Remembered):
     """What is known of such a publish; called with what comes next on its connection."""
 
-    __slots__ = ("_answerer", "_api", "_asker", "_began_at", "_body", "_connection", "_head", "_lasting",
-                 "_max_plain_bytes", "_mould", "_names")  # fmt: skip
+    __slots__ = ("_answerer", "_began_at", "_body", "_head", "_lasting", "_max_plain_bytes", "_mould")
 
     def __init__(
         self,
@@ -95,14 +94,10 @@ class NextPublish:
         max_plain_bytes: float,
         answerer: Answerer,
     ) -> None:
-        """``names`` are for the log (`BaseHandler.named`), ``headers`` what such a publish is answered with.
-
-        Answers of more than ``max_plain_bytes`` are gzipped, or not to be made here.
+        """``headers`` are what such a publish is answered with.  Answers of more than ``max_plain_bytes`` are gzipped,
+        or not to be made here.
         """
-        self._api = api
-        self._connection = connection
-        self._names = names
-        self._asker = asker
+        super().__init__(api, connection, names, asker)
         self._mould = mould
         lasting = {name: value for name, value in headers.items() if name not in _MOMENTARY}
         self._lasting = encode_head(CREATED, responses[CREATED], lasting)[:-2]
@@ -162,9 +157,6 @@ class NextPublish:
         self._connection.answer(self._lasting + _momentary(len(answer), int(time.time())) + answer)
         seconds = time.monotonic() - self._began_at
         self._api.note_answer(self._named, CREATED, seconds, len(body), len(answer))
-
-    def _named(self) -> tuple[str, str, str]:
-        return self._names
 
 
 @functools.lru_cache(maxsize=64)

@@ -12,11 +12,11 @@ from tornado.httputil import HTTPConnection
 from rtserver.auth import Principal
 from rtserver.changes import Sealed
 from rtserver.handlers.api import Api
-from rtserver.handlers.asker import Asker
 from rtserver.handlers.base import SessionHandler
 from rtserver.handlers.exchange import LATER, Later
 from rtserver.handlers.negotiation import accepts_gzip
 from rtserver.handlers.next_publish import CREATED, NextPublish, mould
+from rtserver.handlers.remembered import Asker
 from rtserver.publication import Publication, parse_publication
 from rtserver.wire import Connection
 from rtserver.writer import Outcome

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from rtserver.cursor import Cursor, parse_cursor
 from rtserver.errors import Malformed, ReaderGone
 from rtserver.handlers.api import Api
-from rtserver.handlers.asker import Asker
+from rtserver.handlers.remembered import Asker, Remembered
 from rtserver.polls import Answer
 from rtserver.readers import Poll
 from rtserver.wire import Connection
@@ -63,11 +63,10 @@ def _read_cursor(text: bytes) -> Cursor | None:
     return cursor if isinstance(cursor, Cursor) else None
 
 
-class Standing:
+class Standing(Remembered):
     """What is known of such a poll; called with what comes next on its connection."""
 
-    __slots__ = ("_after", "_answerer", "_api", "_asker", "_before", "_began_at", "_connection", "_cursor", "_length",
-                 "_names", "_poll", "_style")  # fmt: skip
+    __slots__ = ("_after", "_answerer", "_before", "_began_at", "_cursor", "_length", "_poll", "_style")
 
     def __init__(
         self,
@@ -80,15 +79,12 @@ class Standing:
         cursor_at: int,
         answerer: Answerer,
     ) -> None:
-        """``names`` are for the log (`BaseHandler.named`); ``cursor_at`` is where the cursor stands in the head.
+        """``cursor_at`` is where the cursor stands in the head.
 
         ``poll`` has been answered, and is asked again and again from now on.
         """
         raw = connection.raw()
-        self._api = api
-        self._connection = connection
-        self._names = names
-        self._asker = asker
+        super().__init__(api, connection, names, asker)
         self._poll = poll
         self._style = style
         self._answerer = answerer
@@ -137,6 +133,3 @@ class Standing:
             if len(told_before) >= MAX_STYLES:
                 told_before.clear()
             told_before[self._style] = Told(outcome, second, *answered)
-
-    def _named(self) -> tuple[str, str, str]:
-        return self._names

@@ -15,8 +15,8 @@ from http.client import responses
 from rtserver.conditional import validate
 from rtserver.framing import encode_fields, encode_head
 from rtserver.handlers.api import Api
-from rtserver.handlers.asker import Asker
 from rtserver.handlers.exchange import http_date
+from rtserver.handlers.remembered import Asker, Remembered
 from rtserver.polls import Quiet
 from rtserver.wire import Connection
 
@@ -24,13 +24,13 @@ from rtserver.wire import Connection
 _MOMENTARY = ("Date", "Last-Modified", "Poll-Interval")
 
 
-class Unchanged:
+class Unchanged(Remembered):
     """What is known of such a poll; called with what comes next on its connection.
 
     Of the session it holds what that was like, not the session itself, so that nothing stays in memory for it.
     """
 
-    __slots__ = ("_api", "_asker", "_connection", "_etag", "_lasting", "_names", "_quiet", "_raw")
+    __slots__ = ("_etag", "_lasting", "_quiet", "_raw")
 
     def __init__(
         self,
@@ -42,15 +42,9 @@ class Unchanged:
         etag: str,
         headers: Mapping[str, str],
     ) -> None:
-        """``names`` are for the log (`BaseHandler.named`).
-
-        ``quiet`` is what the session was like (`Polls.quiet`), ``headers`` what it was answered with.
-        """
-        self._api = api
-        self._connection = connection
+        """``quiet`` is what the session was like (`Polls.quiet`), ``headers`` what it was answered with."""
+        super().__init__(api, connection, names, asker)
         self._raw = connection.raw()
-        self._names = names
-        self._asker = asker
         self._quiet = quiet
         self._etag = etag
         lasting = {name: value for name, value in headers.items() if name not in _MOMENTARY}
@@ -78,9 +72,6 @@ class Unchanged:
         validators = validate(self._etag, session.last_timestamp_us, hub.writer.shown_until_us)
         api.note_answer(self._named, 304, time.monotonic() - began_at, 0, 0)
         return self._lasting + _momentary(validators.date_at, validators.last_modified_at, interval)
-
-    def _named(self) -> tuple[str, str, str]:
-        return self._names
 
 
 @functools.lru_cache(maxsize=64)

@@ -16,8 +16,8 @@ from rtserver.errors import ReaderGone
 from rtserver.framing import encode_head
 from rtserver.handlers.api import Api
 from rtserver.handlers.asked import Asked, read_asked
-from rtserver.handlers.asker import Asker
 from rtserver.handlers.base import SessionHandler
+from rtserver.handlers.remembered import Asker
 from rtserver.handlers.standing import Standing, cursor_place
 from rtserver.handlers.unchanged import Unchanged
 from rtserver.polls import Answer

@@ -96,7 +96,7 @@ SPEED = (
     Defect(
         "P6",
         "answer a poll again whose token has expired",
-        "handlers/asker.py",
+        "handlers/remembered.py",
         "if api.auth.known(self.token, now) is not self.principal:",
         "if False:",
         "test_repeated_polls.py::test_a_token_that_has_expired_is_refused",
@@ -104,7 +104,7 @@ SPEED = (
     Defect(
         "P6",
         "answer a poll again of who was removed",
-        "handlers/asker.py",
+        "handlers/remembered.py",
         "return api.hub.session_at_hand(self.principal, self.session_id)",
         "return api.hub.registry.use(self.session_id)",
         "test_repeated_polls.py::test_who_has_been_removed_is_told_so_even_if_nothing_is_shown_for_it",
@@ -168,7 +168,7 @@ SPEED = (
     Defect(
         "P6",
         "take on a poll whose token has expired",
-        "handlers/asker.py",
+        "handlers/remembered.py",
         "if api.auth.known(self.token, now) is not self.principal:",
         "if False:",
         "test_standing_polls.py::test_a_token_that_has_expired_is_refused",
@@ -176,7 +176,7 @@ SPEED = (
     Defect(
         "P6",
         "take on a poll of who was removed",
-        "handlers/asker.py",
+        "handlers/remembered.py",
         "return api.hub.session_at_hand(self.principal, self.session_id)",
         "return api.hub.registry.use(self.session_id)",
         "test_standing_polls.py::test_who_has_been_removed_is_read",
@@ -272,7 +272,7 @@ SPEED = (
     Defect(
         "P6",
         "take a publish whose token has expired",
-        "handlers/asker.py",
+        "handlers/remembered.py",
         "if api.auth.known(self.token, now) is not self.principal:",
         "if False:",
         "test_next_publishes.py::test_a_token_that_has_expired_is_refused",
@@ -280,7 +280,7 @@ SPEED = (
     Defect(
         "P6",
         "take a publish of who was removed",
-        "handlers/asker.py",
+        "handlers/remembered.py",
         "return api.hub.session_at_hand(self.principal, self.session_id)",
         "return api.hub.registry.use(self.session_id)",
         "test_next_publishes.py::test_who_has_been_removed_is_refused",

@@ -1,4 +1,8 @@
-"""Who asked on a connection, and what is looked at each time the same one asks again there (DESIGN 4.1, 4.8)."""
+"""What a connection remembers of its last request, so that one like it is dealt with without being read.
+
+Whatever is remembered, this is looked at every time: the token, who is in the session, and how often they ask
+(DESIGN 4.1, 4.8).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import NamedTuple
 from rtserver.auth import Principal
 from rtserver.handlers.api import Api
 from rtserver.session import Session
+from rtserver.wire import Connection
 
 
 class Asker(NamedTuple):
@@ -28,3 +33,19 @@ class Asker(NamedTuple):
     def may_ask(self, api: Api, at: float) -> bool:
         """Count a request.  Call it last: where it refuses it has taken nothing, and the ordinary way says so."""
         return not (self.principal.is_participant and api.request_limiter.take(self.principal.subject, at))
+
+
+class Remembered:
+    """What the kinds of it have in common; called with what comes next, it says whether it has dealt with that."""
+
+    __slots__ = ("_api", "_asker", "_connection", "_names")
+
+    def __init__(self, api: Api, connection: Connection, names: tuple[str, str, str], asker: Asker) -> None:
+        """``names`` are for the log (`BaseHandler.named`)."""
+        self._api = api
+        self._connection = connection
+        self._names = names
+        self._asker = asker
+
+    def _named(self) -> tuple[str, str, str]:
+        return self._names
