@@ -63,7 +63,7 @@ class Row:
     proxy: str = ""
     clients: tuple[str, ...] = CLIENTS
     publish_every: float = 2.0
-    first_data: float = 5.0
+    first_data: float = 3.0
     held: int = 2
     with_token: bool = False
 

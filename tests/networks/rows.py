@@ -92,9 +92,9 @@ CUTS = (
 )
 
 REFUSALS = (
-    lasting("Streams refused with a page", "block-streams", long_poll(REFUSED, 8)),
-    lasting("Who asks for a stream gets a page", "block-accept:page", long_poll(REFUSED, 8)),
-    lasting("Who asks for a stream gets no answer", "block-accept:drop", long_poll(REFUSED, 8)),
+    lasting("Streams refused with a page", "block-streams", long_poll(REFUSED, 3)),
+    lasting("Who asks for a stream gets a page", "block-accept:page", long_poll(REFUSED, 3)),
+    lasting("Who asks for a stream gets no answer", "block-accept:drop", long_poll(REFUSED, 3)),
     lasting("A page in place of every answer", "block-page", nothing("a page of the network is no answer"), **WHENEVER),
     lasting("A page in place of one answer in five", "block-page:1in5", STEADY, 60),
     lasting("Streams in another type", "retype:text/plain", long_poll("what is no event stream is not read as one", 8)),
@@ -181,11 +181,11 @@ CHANGES = (
     lasting("Answers kept for 30 s, by address", "cache:30", STEADY),
     lasting("Answers kept for 30 s, whatever is asked", "cache-path:30", STEADY),
     lasting("Same requests answered as one", "collapse", STEADY),
-    lasting("Answers kept, and streams refused", "cache:30 block-streams", long_poll(REFUSED, 8)),
+    lasting("Answers kept, and streams refused", "cache:30 block-streams", long_poll(REFUSED, 3)),
     lasting(
-        "Answers kept whatever is asked, and streams refused", "cache-path:30 block-streams", long_poll(REFUSED, 8)
+        "Answers kept whatever is asked, and streams refused", "cache-path:30 block-streams", long_poll(REFUSED, 3)
     ),
-    lasting("Same requests answered as one, and streams refused", "collapse block-streams", long_poll(REFUSED, 8)),
+    lasting("Same requests answered as one, and streams refused", "collapse block-streams", long_poll(REFUSED, 3)),
     lasting("Requests sent twice", "replay", STEADY, held=4),
     lasting("One connection", "one-connection", STEADY),
     lasting("Six connections", "six-connections", STEADY),
@@ -206,7 +206,7 @@ CHANGES = (
 QUICK: tuple[Row, ...] = (
     Row("A clean path", (Phase(seconds=12, within=10),)),
     lasting("Responses held back to their end", "buffer-whole", long_poll(BUFFERED, 20), 22),
-    lasting("Streams refused with a page", "block-streams", long_poll(REFUSED, 8), 12),
+    lasting("Streams refused with a page", "block-streams", long_poll(REFUSED, 3), 12),
     lasting("Responses ended after 20 s", "cut-at:20", STEADY, 45),
     lasting("Responses ended after 3 s", "cut-early:3", long_poll(EARLY, 40), 40),
     sudden("Streams held back all at once", "buffer-whole", long_poll(BUFFERED, 45, seconds=45, is_mute=True), 8),
