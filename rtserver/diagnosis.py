@@ -8,6 +8,7 @@ No I/O, no clock, no event loop.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 TIERS = ("sse", "long-poll", "short-poll")
@@ -16,13 +17,14 @@ TIER_NAMES = {"sse": "the event stream", "long-poll": "long polling", "short-pol
 MAX_SKEW_MS = 30_000
 # A round trip that is felt.
 MAX_ROUND_TRIP_MS = 1000
+_HOST = re.compile(r"(?P<name>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]*))?")
 
 
 class Cause(NamedTuple):
     """``fails`` are the tiers that do not work with it, ``limits`` those that work less well.
 
-    ``request`` is empty where there is nothing to ask anybody for; ``{protocol}`` and ``{host}`` stand for the
-    server's address.
+    ``request`` is empty where there is nothing to ask anybody for; the fields in it stand for the server's address,
+    see `fields_of`.
     """
 
     title: str
@@ -36,20 +38,30 @@ CAUSES: dict[str, Cause] = {
     "unreachable": Cause(
         "The server cannot be reached",
         "No request was answered at all: the network is down, or something refuses connections to this server.",
-        "Please allow outbound HTTPS (TCP port 443) to {host}, directly or through the HTTP proxy, for browsers.",
+        "Please allow outbound {service} (TCP port {port}) to {hostname}, directly or through the HTTP proxy, for "
+        "browsers.",
+        fails=TIERS,
+    ),
+    "gateway-error": Cause(
+        "Something answers, but not the server",
+        "A proxy or gateway on the way answered every request, and said that it got no answer from the server behind "
+        "it: the server is down, or that gateway cannot reach it.",
+        "Please let the proxy connect to {hostname}, TCP port {port}: it answers every request with an error "
+        "of its own (502, 504 or the like). If it can connect, the server itself is down: then please tell its "
+        "operators.",
         fails=TIERS,
     ),
     "unavailable": Cause(
         "The server could not answer for a while",
-        "It was there, and then not, or it said itself that it is busy: usually it restarts or is being updated. The "
-        "application waits and goes on by itself.",
+        "It was there, and then not, or it said itself that it is busy or in trouble: usually it restarts or is being "
+        "updated. The application waits and goes on by itself.",
         "",
         limits=TIERS,
     ),
     "block-page": Cause(
         "A web filter answers with a page of its own",
-        "Where the application's data belong, a page of somebody else came back: usually a web filter's notice that "
-        "the address is blocked or has to be confirmed.",
+        "Where the application's data belong, an answer of somebody else came back: usually a web filter's notice that "
+        "the address is blocked or has to be confirmed, sometimes the error page of a gateway.",
         "Please allow {protocol}://{host}/ in the web filter, by its host name and for all paths, without a notice or "
         "confirmation page: programs cannot read or confirm it.",
         fails=TIERS,
@@ -143,12 +155,20 @@ CAUSES: dict[str, Cause] = {
         "seconds, better 120.",
         limits=("sse", "long-poll"),
     ),
+    "refused-waiting": Cause(
+        "Answers that take a while are refused",
+        "A request that the server answers only after a while got an answer of somebody else, while quick ones came "
+        "through.",
+        "Please pass on requests to {protocol}://{host}/ that are answered only after up to 60 seconds as all others, "
+        "without an answer of the proxy's own in the meantime.",
+        fails=("long-poll",),
+    ),
     "silent-connection": Cause(
         "Connections go silent without an end",
         "Data stopped in the middle and the connection was not closed: something on the way forgot it, as firewalls "
         "and NAT gateways do.",
-        "Please keep established connections to {host} port 443 in the state table for at least 120 seconds of "
-        "silence, and close with RST or FIN what is dropped.",
+        "Please keep established connections to {hostname}, TCP port {port}, in the state table for at least 120 "
+        "seconds of silence, and close with RST or FIN what is dropped.",
         limits=("sse", "long-poll"),
     ),
     "stripped-headers": Cause(
@@ -184,7 +204,7 @@ CAUSES: dict[str, Cause] = {
     ),
     "slow": Cause(
         "The network is slow",
-        "A small request took more than a second. Everything works, later.",
+        "A small request took more than a second, or a quarter of a megabyte more than 20. Everything works, later.",
         "Please check the route to {host}: round trips over one second are unusual even through a VPN and a proxy.",
         limits=TIERS,
     ),
@@ -257,15 +277,44 @@ def asks(causes: list[str], host: str, protocol: str) -> list[dict[str, str]]:
 
 
 def document(code: str, host: str, protocol: str) -> dict[str, str]:
-    """Return what there is to say of a cause."""
+    """Return what there is to say of a cause; ``host`` is as in an address, with a port unless it is the usual one."""
     cause = CAUSES[code]
-    request = cause.request.replace("{protocol}", protocol).replace("{host}", host)
+    request = cause.request
+    for name, value in fields_of(host, protocol).items():
+        request = request.replace(f"{{{name}}}", value)
     return {"title": cause.title, "words": cause.words, "request": request}
+
+
+def fields_of(host: str, protocol: str) -> dict[str, str]:
+    """Return what the fields of a request stand for.
+
+    ``host`` is for addresses, ``hostname`` and ``port`` for rules of firewalls: the name without a port, an IPv6
+    address without brackets.
+    """
+    is_encrypted = protocol == "https"
+    match = _HOST.fullmatch(host)
+    name, port = match.group("name", "port") if match else (host, "")
+    return {
+        "protocol": protocol,
+        "host": host,
+        "hostname": name.removeprefix("[").removesuffix("]"),
+        "port": port or ("443" if is_encrypted else "80"),
+        "service": "HTTPS" if is_encrypted else "HTTP",
+    }
 
 
 def catalogue(host: str, protocol: str) -> dict[str, dict[str, Any]]:
     """Return every cause by its code: for who must explain one when nothing can be asked any more."""
+    return {code: document(code, host, protocol) | _meaning(cause) for code, cause in CAUSES.items()}
+
+
+def templates() -> dict[str, dict[str, Any]]:
+    """Return what `catalogue` does, for who fills in the fields of `fields_of` itself."""
     return {
-        code: document(code, host, protocol) | {"fails": list(cause.fails), "limits": list(cause.limits)}
+        code: {"title": cause.title, "words": cause.words, "request": cause.request} | _meaning(cause)
         for code, cause in CAUSES.items()
     }
+
+
+def _meaning(cause: Cause) -> dict[str, list[str]]:
+    return {"fails": list(cause.fails), "limits": list(cause.limits)}

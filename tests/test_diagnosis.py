@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from rtserver.diagnosis import CAUSES, MAX_SKEW_MS, TIERS, asks, catalogue, judge, seen_by_server
+from rtserver.diagnosis import CAUSES, MAX_SKEW_MS, TIERS, asks, catalogue, fields_of, judge, seen_by_server, templates
 
 SOUND = {"version": "HTTP/1.1", "stripped": [], "skew_ms": 0, "round_trip_ms": 20}
 
@@ -29,6 +29,35 @@ def test_a_request_names_the_server():
     for code, cause in catalogue("chat.example", "https").items():
         assert "{" not in cause["request"]
         assert "chat.example" in cause["request"] or code == "clock-skew" or not cause["request"]
+
+
+@pytest.mark.parametrize(
+    ("host", "protocol", "hostname", "port", "service"),
+    [
+        ("chat.example", "https", "chat.example", "443", "HTTPS"),
+        ("chat.example", "http", "chat.example", "80", "HTTP"),
+        ("chat.example:8443", "https", "chat.example", "8443", "HTTPS"),
+        ("[2001:db8::1]", "https", "2001:db8::1", "443", "HTTPS"),
+        ("[2001:db8::1]:8080", "http", "2001:db8::1", "8080", "HTTP"),
+        ("chat.example:", "https", "chat.example", "443", "HTTPS"),
+        ("what:is:this", "https", "what:is:this", "443", "HTTPS"),
+    ],
+)
+def test_a_request_names_the_port_that_is_used(host, protocol, hostname, port, service):
+    assert fields_of(host, protocol) == {
+        "host": host, "protocol": protocol, "hostname": hostname, "port": port, "service": service
+    }  # fmt: skip
+    told = catalogue(host, protocol)
+    assert f"outbound {service} (TCP port {port}) to {hostname}, " in told["unreachable"]["request"]
+    assert f"connections to {hostname}, TCP port {port}, in" in told["silent-connection"]["request"]
+
+
+def test_who_fills_in_the_address_gets_the_fields():
+    told = templates()
+    assert list(told) == list(CAUSES)
+    assert told["unreachable"]["request"] == CAUSES["unreachable"].request
+    fields = {field for cause in told.values() for field in re.findall(r"\{(\w+)\}", cause["request"])}
+    assert fields == set(fields_of("chat.example", "https"))
 
 
 def test_nothing_wrong_is_found_where_nothing_is():

@@ -108,5 +108,5 @@ class CheckPage(FolderHandler):
 @functools.cache
 def causes_file() -> File:
     """Return what can be wrong, as a module: it comes with the page, since later nothing else may come through."""
-    body = f"export const CAUSES = {json.dumps(diagnosis.catalogue('{host}', '{protocol}'), indent=1)};\n".encode()
+    body = f"export const CAUSES = {json.dumps(diagnosis.templates(), indent=1)};\n".encode()
     return File(body, TYPES[".js"], make_etag(body))

@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import { ask } from "../../rtserver/web/diagnostics/asking.js";
 import { judge, tiersOf } from "../../rtserver/web/diagnostics/judge.js";
+import { addressed } from "../../rtserver/web/diagnostics/words.js";
 
 const ORDER = [
   "unreachable", "unavailable", "block-page", "signed-out", "buffering", "bursts", "compressed-without-flush",
@@ -106,3 +107,10 @@ for (const [type, outcome] of [
     assert.equal(seen.outcome, outcome);
   });
 }
+
+test("a request names the host and the port that a firewall sees", () => {
+  const told = (address) => addressed("{service} {port} to {hostname}, {protocol}://{host}/ {else}", new URL(address));
+  assert.equal(told("https://chat.example:8443/x"), "HTTPS 8443 to chat.example, https://chat.example:8443/ {else}");
+  assert.equal(told("https://chat.example/"), "HTTPS 443 to chat.example, https://chat.example/ {else}");
+  assert.equal(told("http://[2001:db8::1]/"), "HTTP 80 to 2001:db8::1, http://[2001:db8::1]/ {else}");
+});

@@ -96,8 +96,15 @@ const FIGURES = {
   },
 };
 
-/** Return a text with the server's address where it speaks of it; `url` is of the server. */
-export const addressed = (text, { protocol, host }) => text.replaceAll("{protocol}:", protocol).replaceAll("{host}", host);
+/** Return a text with the server's address where it speaks of it; the address is a `URL` or `location`. */
+export function addressed(text, { protocol, host, hostname, port }) {
+  const isEncrypted = protocol === "https:";
+  const fields = {
+    protocol: protocol.slice(0, -1), host, hostname: hostname.replace(/^\[|\]$/g, ""), port: port || (isEncrypted ? "443" : "80"),
+    service: isEncrypted ? "HTTPS" : "HTTP",
+  };
+  return text.replace(/\{(\w+)\}/g, (field, name) => fields[name] ?? field);
+}
 
 /** Return the whole result as text for an e-mail or a ticket. */
 export function letterOf({ address, agent, at, causes, tiers, catalogue, steps }) {
