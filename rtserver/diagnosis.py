@@ -44,9 +44,9 @@ CAUSES: dict[str, Cause] = {
     ),
     "gateway-error": Cause(
         "Something answers, but not the server",
-        "A proxy or gateway on the way answered every request, and said that it got no answer from the server behind "
-        "it: the server is down, or that gateway cannot reach it.",
-        "Please let the proxy connect to {hostname}, TCP port {port}: it answers every request with an error "
+        "A proxy or gateway on the way answered, and said that it got no answer from the server behind it: the server "
+        "is down, or that gateway cannot reach it.",
+        "Please let the proxy connect to {hostname}, TCP port {port}: it answers requests with an error "
         "of its own (502, 504 or the like). If it can connect, the server itself is down: then please tell its "
         "operators.",
         fails=TIERS,
