@@ -90,7 +90,7 @@ class Polls:
         if answer.status != 200:
             await self._inbox.take((), answer.headers.get("last-event-id"))
             told = answer.headers.get("retry-after", "")
-            self.pause_seconds = float(told[:4]) if told.isdigit() else DEFAULT_RETRY_AFTER_SECONDS
+            self.pause_seconds = float(told[:4]) if told.isascii() and told.isdigit() else DEFAULT_RETRY_AFTER_SECONDS
             return verdict
         page = answer.json()
         has_states = await self._take_page(page, "events", cursor)

@@ -11,6 +11,7 @@ const jwt = (clock, seconds, number) => {
   const claims = { sub: "alice", iat: now, exp: now + seconds, number };
   return `x.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.y`;
 };
+const REDIRECT = { status: 0, type: "opaqueredirect", headers: {}, body: null };
 const UNAUTHORIZED = answer(401, { detail: "the token has expired" }, { "www-authenticate": "Bearer" });
 
 test("with a token a stream is opened by ticket, and the token is in no address", async () => {
@@ -76,12 +77,40 @@ test("401 leads to the sign-in page at once, with the way back", async () => {
   assert.equal(seen.environment.location.left, "http://bank.example/login?next=http%3A%2F%2Fbank.example%2Fchat");
 });
 
-test("a redirect of a gateway is a sign-in, too", async () => {
+test("a redirect of a gateway leads to the sign-in page, too", async () => {
   const world = new World();
-  world.network.plain = () => ({ status: 0, type: "opaqueredirect", headers: {}, body: null });
+  world.network.plain = () => REDIRECT;
   const seen = follow(connect, world, { loginUrl: "/login" });
   await world.clock.advance(0);
   assert.ok(seen.environment.location.left);
+  assert.equal(seen.client.status.state, "blocked");
+});
+
+test("who comes back to a gateway that redirects is not led round in circles", async () => {
+  const world = new World();
+  world.network.plain = () => REDIRECT;
+  const environment = world.environment();
+  const first = follow(connect, world, { loginUrl: "/login" }, environment);
+  await world.clock.advance(20);
+  first.client.close();
+  environment.location.left = null;
+  const again = follow(connect, world, { loginUrl: "/login", shareTabs: false }, environment);
+  await world.clock.advance(600);
+  assert.equal(environment.location.left, null);
+  again.client.refresh();
+  await world.clock.advance(0);
+  assert.ok(environment.location.left);
+});
+
+test("a redirect without a sign-in page is a page of the network: it is tried again", async () => {
+  const world = new World();
+  world.network.plain = () => REDIRECT;
+  const seen = follow(connect, world);
+  await world.clock.advance(10);
+  assert.equal(seen.client.status.state, "blocked");
+  world.network.plain = "pass";
+  await world.clock.advance(60);
+  assert.equal(seen.client.status.state, "live");
 });
 
 test("who comes back from signing in without success does not go round in circles", async () => {

@@ -102,7 +102,7 @@ for (const [status, contentType, verdict] of [
   [0, null, "failed"], [407, "text/html", "failed"], [408, JSON_TYPE, "failed"],
   [200, JSON_TYPE, "ok"], [200, "application/json; charset=utf-8", "ok"], [204, null, "ok"], [304, null, "ok"],
   [200, "text/html", "page"], [200, null, "page"], [403, "text/html", "page"], [404, "text/html", "page"], [401, "text/html", "page"],
-  [302, null, "sign-in"], [401, "application/problem+json", "sign-in"],
+  [302, null, "page"], [307, JSON_TYPE, "page"], [401, "application/problem+json", "sign-in"],
   [401, null, "page"], [401, JSON_TYPE, "page"], [403, JSON_TYPE, "page"], [404, JSON_TYPE, "page"], [410, JSON_TYPE, "page"],
   [403, "application/problem+json", "forbidden"], [404, "application/problem+json", "gone"], [410, "application/problem+json", "gone"],
   [429, "text/html", "busy"], [503, "text/html", "busy"], [503, "application/problem+json", "busy"],
@@ -112,8 +112,8 @@ for (const [status, contentType, verdict] of [
   test(`${status} ${contentType} is ${verdict}`, () => assert.equal(judge({ status, contentType, type: "basic" }), verdict));
 }
 
-test("a redirect is somebody's sign-in page, and a stream is judged by its own type", () => {
-  assert.equal(judge({ status: 0, type: "opaqueredirect", contentType: null }), "sign-in");
+test("a redirect is a page of somebody on the way, and a stream is judged by its own type", () => {
+  assert.equal(judge({ status: 0, type: "opaqueredirect", contentType: null }), "page");
   assert.equal(judge({ status: 200, type: "basic", contentType: "text/event-stream" }, "text/event-stream"), "ok");
   assert.equal(judge({ status: 200, type: "basic", contentType: "text/html" }, "text/event-stream"), "page");
 });

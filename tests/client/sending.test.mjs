@@ -306,6 +306,26 @@ test("what waited under a cookie is refused when it is signed out: who comes nex
   assert.deepEqual(said(world), []);
 });
 
+for (const options of [{}, { loginUrl: "/login" }]) {
+  test(`what waited under a cookie is kept while a gateway redirects, with ${JSON.stringify(options)}`, async () => {
+    const world = new World();
+    const seen = follow(connect, world, options);
+    await world.clock.advance(3);
+    world.network.plain = () => ({ status: 0, type: "opaqueredirect", headers: {}, body: null });
+    world.cut();
+    const sent = seen.client.send({ content: "of alice" });
+    await world.clock.advance(30);
+    assert.equal(seen.client.status.state, "blocked");
+    assert.equal(seen.outbox.length, 1);
+    assert.deepEqual(said(world), []);
+    world.network.plain = "pass";
+    await world.clock.advance(60);
+    assert.deepEqual(said(world), ["of alice"]);
+    assert.deepEqual(seen.outbox, []);
+    await sent;
+  });
+}
+
 test("what waits under a cookie with an identity is kept over signing in again", async () => {
   const world = new World();
   const environment = world.environment();

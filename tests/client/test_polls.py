@@ -33,6 +33,25 @@ class Cache:
         return Answer(200, {"content-type": "application/json"}, json.dumps(self._page).encode())
 
 
+class Silence:
+    """Stands in for a server that has no news, and for what a network makes of its ``Retry-After``."""
+
+    def __init__(self, retry_after):
+        self._headers = {"retry-after": retry_after}
+
+    async def long_poll(self, cursor, held_seconds):
+        return Answer(204, self._headers, b"")
+
+
+@pytest.mark.parametrize(("retry_after", "seconds"), [("3", 3), ("²", 5), ("٣", 5), ("soon", 5), ("", 5)])
+async def test_a_poll_that_brings_nothing_is_asked_again_when_the_server_says(retry_after, seconds):
+    clock = HandClock()
+    polls = Polls(Silence(retry_after), Inbox(Position()), clock)
+
+    assert (await polls.long()).event is Event.OK
+    assert polls.pause_seconds == seconds
+
+
 @pytest.mark.parametrize("status", [502, 504])
 async def test_a_proxy_that_waits_no_longer_for_a_poll_is_no_reason_to_poll_no_more(status):
     clock = HandClock()

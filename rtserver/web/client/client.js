@@ -144,6 +144,7 @@ export class Client {
     const now = this.clock.monotonic() / 1000;
     if (now - this._refreshedAt < REFRESH_SECONDS) return;
     this._refreshedAt = now;
+    this.signIn.rearm();
     this.dispatch("refresh");
     this.dispatch("promote due");
   }
@@ -177,8 +178,7 @@ export class Client {
     const parameters = { ...this.intake.parameters, lastEventId: this.intake.cursor };
     const answer = await this.requests.get("/events", parameters, { signal: attempt.signal, accept: "text/event-stream" });
     if (attempt.isOver) return;
-    const isEnd = answer.status === 204;
-    if (isEnd) this.dispatch("ended");
+    if (answer.status === 204) this.dispatch("ended");
     else if (["busy", "sign-in", "forbidden", "gone"].includes(answer.verdict)) this.dispatch(answer.verdict, answer);
     else this["ask control"]();
   }
@@ -320,6 +320,7 @@ export class Client {
   }
 
   settle() {
+    this.signIn.rearm();
     this._attempt.cancel("deadline");
     this._retries = 0;
   }
@@ -347,7 +348,8 @@ export class Client {
     if (this.environment.navigator?.onLine === false) this._attempt.after("hint", 0, () => this.dispatch("offline"));
   }
 
-  "wait slowly"() {
+  "wait slowly"(answer) {
+    if (answer.isRedirect) this.signIn.goOnce();
     this._wait(Math.max(slowDelay(this.clock.random()), this._askedSeconds()));
   }
 

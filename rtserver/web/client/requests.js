@@ -6,14 +6,16 @@
  */
 
 import { retryAfter } from "./backoff.js";
-import { judge } from "./verdict.js";
+import { isRedirect, judge } from "./verdict.js";
 
 const TIMEOUT_SECONDS = 10;
 /** Above this, a body is worth compressing. */
 const GZIP_CHARACTERS = 2048;
 
 /** What is known of an exchange that brought nothing. */
-const NOTHING = { verdict: "failed", status: 0, body: null, headers: new Map(), retryAfter: 0, elapsed: 0, isOwnAbort: false };
+const NOTHING = {
+  verdict: "failed", status: 0, body: null, headers: new Map(), retryAfter: 0, elapsed: 0, isOwnAbort: false, isRedirect: false,
+};
 
 export class Requests {
   /** `api` is the address of the session; `environment` has fetch and a clock. */
@@ -99,7 +101,7 @@ export class Requests {
   async _read(response, accept) {
     const headers = response.headers;
     const found = { status: response.status, type: response.type, contentType: headers.get("content-type") };
-    const answer = { ...NOTHING, verdict: judge(found, accept), status: response.status, headers };
+    const answer = { ...NOTHING, verdict: judge(found, accept), status: response.status, headers, isRedirect: isRedirect(found) };
     answer.retryAfter = retryAfter(headers.get("retry-after"), headers.get("date"), this._environment.clock.now());
     if (answer.verdict === "ok" || (found.contentType ?? "").startsWith("application/problem+json")) {
       this.lastAnswerAt = Date.parse(headers.get("date") ?? "") || null;

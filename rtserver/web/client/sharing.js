@@ -137,6 +137,7 @@ export class Sharing {
       const answer = await intake.begin(signal);
       if (["ok", "ended"].includes(answer.verdict)) break;
       if (["sign-in", "forbidden", "gone"].includes(answer.verdict)) return client.dispatch("start");
+      if (answer.isRedirect) client.signIn.goOnce();
       await pause(this._clock, retryDelay("sse", attempt, this._clock.random(), answer.retryAfter), signal);
     }
     return undefined;

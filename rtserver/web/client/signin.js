@@ -13,6 +13,7 @@ export class SignIn {
     this._loginUrl = loginUrl;
     this._location = location;
     this._clock = clock;
+    this._isArmed = true;
     this._places = [
       [sessionStorage, TAB_GUARD_SECONDS],
       [localStorage, BROWSER_GUARD_SECONDS],
@@ -26,6 +27,19 @@ export class SignIn {
     for (const [storage] of this._places) storage.set("sign-in at", String(this._clock.now()));
     this._location.assign(target);
     return true;
+  }
+
+  /**
+   * Something on the way redirects, and is asked again by itself: leave once.  Who comes back without success is led
+   * there again by "Try now", or after it has worked, and not at every try.
+   */
+  goOnce() {
+    if (this._isArmed) this.go();
+    this._isArmed = false;
+  }
+
+  rearm() {
+    this._isArmed = true;
   }
 
   _isRecent(storage, seconds) {

@@ -6,7 +6,7 @@
  *
  *     what came                                          verdict
  *     no answer, not in time, 407, 408, 425              failed
- *     a redirect                                         sign-in (a gateway's; the server never redirects)
+ *     a redirect                                         page (a gateway's; the server never redirects)
  *     429, 503                                           busy, whoever says it
  *     5xx                                                broken
  *     2xx, 304 in the expected type                      ok
@@ -19,12 +19,17 @@
 const PROBLEM_TYPE = "application/problem+json";
 const REFUSALS = { 401: "sign-in", 403: "forbidden", 404: "gone", 410: "gone" };
 
+/** Return whether something on the way leads elsewhere, to its own log-in as a rule. */
+export function isRedirect({ status, type }) {
+  return type === "opaqueredirect" || (status >= 300 && status < 400 && status !== 304);
+}
+
 /**
  * Return the verdict.  `answer` is {status, type, contentType}: `status` 0 where there was no answer, `type` as fetch
  * says it; `expected` is the media type of a good answer.
  */
 export function judge({ status, type, contentType }, expected = "application/json") {
-  if (type === "opaqueredirect" || (status >= 300 && status < 400 && status !== 304)) return "sign-in";
+  if (isRedirect({ status, type })) return "page";
   if (status === 0 || [407, 408, 425].includes(status)) return "failed";
   if (status === 429 || status === 503) return "busy";
   if (status >= 500) return "broken";
