@@ -297,7 +297,7 @@ class Connection(asyncio.Protocol):
 
     def answer_again(self, again: Callable[[bytes], bool]) -> None:
         """Ask ``again`` first about what comes next; True says that it has answered that, or taken it on (`take`)."""
-        self._again = again
+        self._again = again if self.state is not State.GONE else None
 
     def take(self, on_close: Callable[[], None] | None) -> None:
         """Leave a request that was not read to who answers it later."""

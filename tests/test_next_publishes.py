@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import threading
 import time
 
@@ -304,12 +305,44 @@ async def test_other_headers_are_read(publisher, ways, headers):
     assert TAKEN not in ways
 
 
-@pytest.mark.parametrize("value", ["a\x01b", "", "x" * 256, "\xe9"])
+@pytest.mark.parametrize(
+    "value", ["a\x01b", "", "x" * 256, "\xe9", "abc\n", "\nabc", "abc\r", "\x0babc", "abc\x1c", "a\nb", "a\n\nb"]
+)
 async def test_a_key_that_is_none_is_refused(api, publisher, ways, value):
     """P7."""
     publisher.send(b'{"type": "message_added", "data": {"content": "second"}}', **{"Idempotency-Key": value})
     assert_problem(await publisher.read(), 400)
     assert TAKEN not in ways and await contents(api) == ["first"]
+
+
+@pytest.mark.parametrize("byte", [b"\n", b"\r", b"\0", b" ", b"\t", b"0", b":", b"\r\n", b"\n\n", b"\x0b", b"\xff"])
+async def test_what_is_remembered_reads_like_everything_else(api, ways, byte):
+    """A second reader that understood a request differently would be a hole (docs/decisions/wire.rst)."""
+    first = b"POST /api/sessions/s/events HTTP/1.1\r\nHost: x\r\nAuthorization: %b\r\n"
+    first %= api.headers("alice")["Authorization"].encode()
+    body = b'{"type": "message_added", "data": {"content": "x"}}'
+    lines = b"Idempotency-Key: %d\r\nContent-Length: %d\r\n\r\n"
+    for at in range(len(lines % (100, len(body)))):
+        answers = []
+        for is_remembered in (True, False):
+            async with Connection(api.port) as connection:
+                if is_remembered:
+                    connection.writer.write(first + lines % (200 + at, len(body)) + body)
+                    assert (await connection.read_response("POST")).status in (200, 201)
+                changed = lines % (100 + is_remembered, len(body))
+                connection.writer.write(first + changed[:at] + byte + changed[at:] + body)
+                connection.writer.write_eof()
+                answers.append(re.findall(rb"HTTP/1\.1 \d{3}", await connection.reader.read()))
+        assert answers[0] == answers[1], (at, changed[:at] + byte + changed[at:])
+
+
+async def test_a_defect_in_answering_ends_the_connection(api, publisher, ways, monkeypatch, caplog):
+    """What was taken has no deadline: nobody waits for ever."""
+    monkeypatch.setattr(api.server.api, "note_answer", lambda *facts: 1 / 0)
+    publisher.send({"type": "message_added", "data": {"content": "second"}})
+    answer = await asyncio.wait_for(publisher.connection.reader.read(), 10)
+    assert ways == [TAKEN] and answer.startswith(b"HTTP/1.1 201")
+    assert "could not be answered" in caplog.text
 
 
 async def test_a_gzipped_body_is_read_each_time(api, publisher, ways):

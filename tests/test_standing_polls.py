@@ -477,6 +477,7 @@ ID = "019b0000-0000-7000-8000-000000000001"
         (f"GET /u?LASTEVENTID={ID} HTTP/1.1\r\n\r\n", False),
         (f"GET /u?lastEventId={ID}&x={ID} HTTP/1.1\r\n\r\n", False),
         (f"GET /u?x={ID} HTTP/1.1\r\n\r\n", False),
+        (f"GET /u HTTP/1.1\r\nReferer: /?lastEventId={ID}\r\n\r\n", False),
         (f"GET /u HTTP/1.1\r\nX-Last-Event-ID: {ID}\r\n\r\n", False),
         ("", False),
     ],

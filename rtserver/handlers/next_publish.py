@@ -15,7 +15,6 @@ from http.client import responses
 from typing import NamedTuple
 
 from rtserver.changes import Sealed
-from rtserver.errors import Overloaded, RequestError
 from rtserver.framing import encode_fields, encode_head
 from rtserver.handlers.api import Api
 from rtserver.handlers.exchange import http_date
@@ -127,10 +126,11 @@ class NextPublish(Remembered):
                 body,
                 subject=principal.subject,
                 is_participant=principal.is_participant,
-                idempotency_key=key if key is None else key.decode("latin1").strip(),
+                idempotency_key=key if key is None else key.strip(b" \t").decode("latin1"),
                 max_event_bytes=api.config.max_event_bytes,
             )
-        except RequestError:
+        except Exception:
+            # Said in the ordinary way.
             return False
         if not self._asker.may_ask(api, began_at):
             return False
@@ -138,11 +138,17 @@ class NextPublish(Remembered):
         self._connection.take(None)
         try:
             api.hub.publish_to(principal, session, publication, self._done)
-        except Overloaded as error:
+        except Exception as error:
             self._done(error)
         return True
 
     def _done(self, outcome: Outcome) -> None:
+        try:
+            self._answer(outcome)
+        except Exception:
+            self._give_up()
+
+    def _answer(self, outcome: Outcome) -> None:
         head, body, self._head, self._body = self._head, self._body, b"", b""
         if (
             not isinstance(outcome, Sealed)

@@ -6,12 +6,15 @@ Whatever is remembered, this is looked at every time: the token, who is in the s
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
 from rtserver.auth import Principal
 from rtserver.handlers.api import Api
 from rtserver.session import Session
 from rtserver.wire import Connection
+
+log = logging.getLogger(__name__)
 
 
 class Asker(NamedTuple):
@@ -46,6 +49,11 @@ class Remembered:
         self._connection = connection
         self._names = names
         self._asker = asker
+
+    def _give_up(self) -> None:
+        """End the connection where answering failed, by a defect: what was taken on has no deadline to end it."""
+        log.exception("a request that was taken on could not be answered")
+        self._connection.abort()
 
     def _named(self) -> tuple[str, str, str]:
         return self._names

@@ -23,7 +23,8 @@ from rtserver.readers import Poll
 from rtserver.wire import Connection
 
 CURSOR_BYTES = 36
-_BEFORE_CURSOR = re.compile(rb"[?&]lastEventId=\Z|\r\n(?i:Last-Event-ID): ?\Z")
+_PARAMETER = re.compile(rb"[?&]lastEventId=\Z")
+_HEADER = re.compile(rb"\r\n(?i:Last-Event-ID): ?\Z")
 # So many styles are kept, each with the last page that was told in it (P4).
 MAX_STYLES = 16
 
@@ -49,8 +50,12 @@ def cursor_place(raw: bytes, cursor: str) -> int | None:
     """Return where a cursor stands in a head, if it is an id and stands there alone, as the one that counts."""
     text = cursor.encode()
     at = raw.find(text)
-    is_alone = len(text) == CURSOR_BYTES and at > 0 and raw.count(text) == 1
-    return at if is_alone and _BEFORE_CURSOR.search(raw, 0, at) else None
+    if len(text) != CURSOR_BYTES or at <= 0 or raw.count(text) != 1:
+        return None
+    # The parameter counts in the first line alone, whatever other fields say.
+    line_at = raw.rfind(b"\r\n", 0, at)
+    found = _HEADER.match(raw, line_at, at) if line_at >= 0 else _PARAMETER.search(raw, 0, at)
+    return at if found else None
 
 
 # Those who wait together come back with the same one.
@@ -121,6 +126,12 @@ class Standing(Remembered):
     def _done(self, outcome: Answer | Exception) -> None:
         if isinstance(outcome, ReaderGone):
             return
+        try:
+            self._answer(outcome)
+        except Exception:
+            self._give_up()
+
+    def _answer(self, outcome: Answer | Exception) -> None:
         told_before = self._api.told
         told, second = told_before.get(self._style), int(time.time())
         if told is not None and told.answer is outcome and told.second == second and not self._connection.is_last:
