@@ -381,15 +381,16 @@ async def test_who_is_known_by_a_cookie_is_read_each_time(api, ways):
 
 async def test_a_body_in_two_pieces_is_read(api, publisher, ways):
     publisher.headers = publisher.headers | {"Idempotency-Key": "k"}
-    body = b'{"type": "message_added", "data": {"content": "second"}}'
+    # What has come is a whole document, and not the whole body.
+    body = b'{"type": "message_added", "data": {"content": "second"}}'.ljust(100)
     lines = "".join(f"\r\n{name}: {value}" for name, value in publisher.headers.items())
     head = (
         f"POST {publisher.target} HTTP/1.1\r\nHost: 127.0.0.1:{api.port}{lines}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    publisher.connection.writer.write(head.encode() + body[:20])
+    publisher.connection.writer.write(head.encode() + body[:80])
     await publisher.connection.writer.drain()
     await until(lambda: any(each._left for each in api.server._wire.connections))
-    publisher.connection.writer.write(body[20:])
+    publisher.connection.writer.write(body[80:])
     assert (await publisher.read()).status == 201
     assert ways == [READ] and await contents(api) == ["first", "second"]
 
