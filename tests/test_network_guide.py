@@ -6,10 +6,13 @@ import re
 import shutil
 from datetime import datetime
 from pathlib import Path
+from textwrap import dedent
 from typing import NamedTuple
 
 import pytest
 
+from rtserver import config
+from rtserver.addresses import Proxies
 from tests.certificates import arguments, make_certificate
 from tests.client.squid import SquidWithPasswords
 from tests.hostile import HopThread
@@ -29,7 +32,7 @@ EXPECTED = {
     "POST and JSON": "^204$",
     "Standard headers": r'"stripped":\[\]$',
     "No cache between": r'"serverTime":"(\S+)"\n(?!.*\1)"serverTime"',
-    "Keep-alive": "^1$",
+    "Keep-alive": r"^1\n0$",
     "Event streams: the content type": "^200 text/event-stream$",
     "Event streams: no buffering": r"^(..:..:.. event: chunk\n){4}..:..:.. event: end$",
     "A minute of silence": r"^200 after 1\.\d+ s$",
@@ -103,7 +106,8 @@ BAD = {
     "block-streams": ("Event streams: the content type", "^403 text/html"),
     "strip:last-event-id": ("Standard headers", r'"stripped":\["last-event-id"\]'),
     "cache:30": ("No cache between", r'("serverTime":"\S+")\n\1'),
-    "http10": ("Keep-alive", "^0$"),
+    "http10": ("Keep-alive", r"^1\n1$"),
+    "buffer-whole": ("Event streams: the content type", "^000"),
     "cap:1": ("A minute of silence", "^504 after 1"),
     "one-connection": ("Several connections at a time", r"real\s+0m[4-9]\."),
     "block-page": ("Outbound 443 to the application's domain", "^200 text/html"),
@@ -140,6 +144,19 @@ def test_a_network_that_buffers_is_shown_by_the_times(tmp_path, server):
 
 def test_the_page_on_networks_shows_every_configuration_that_was_tried():
     page = (DOCS / "networks.rst").read_text()
-    included = re.findall(r"^\.\. include:: proxies/(\S+)", page, re.MULTILINE)
+    # As they are: without :code: the page would be made of their comments and indents.
+    included = re.findall(r"^\.\. include:: proxies/(\S+)\n   :code: \w+\n", page, re.MULTILINE)
     assert sorted(included) == sorted(file.name for file in KINDS["recommended"].iterdir())
     assert ".. include:: networks-table.rst" in page
+
+
+def test_the_settings_of_the_page_on_networks_believe_a_proxy_on_the_same_machine(tmp_path):
+    (shown,) = re.findall(r"code-block:: toml\n\n((?:    .+\n)+)", (DOCS / "networks.rst").read_text())
+    file = tmp_path / "rtserver.toml"
+    file.write_text(dedent(shown))
+
+    settings = config.load({}, {}, file)
+
+    proxies = Proxies(settings.trusted_proxies)
+    assert settings.host == "127.0.0.1"
+    assert proxies.client_address("127.0.0.1", ["203.0.113.9, 198.51.100.7"]) == "198.51.100.7"
