@@ -23,6 +23,8 @@ RENAMES_HOST = {("nginx", "default"), ("Apache httpd", "default")}
 # Who opens a connection to the server for each request.
 OPENS_EACH_TIME = {("nginx", "default")}
 # Who does not look at its client while the server is silent: a stream nobody reads is left at the next heartbeats.
+# Who passes on what a client says of its own X-Forwarded-Proto.
+PASSES_PROTO_ON = {("nginx", "default"), ("HAProxy", "default"), ("Apache httpd", "default")}
 HEARS_WHEN_IT_WRITES = {"HAProxy", "Apache httpd"}
 
 
@@ -176,6 +178,16 @@ async def test_a_page_that_writes_by_cookie_is_known_by_its_host(way):
     assert answer.status == (403 if way.name in RENAMES_HOST else 201), answer.body
     secure = await way.ask("POST", "s/events", body, cookie | {"Sec-Fetch-Site": "same-origin"}, who=None)
     assert secure.status == 201
+
+
+async def test_a_client_does_not_say_for_the_proxy_that_it_came_by_tls(way):
+    lies = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
+    path = f"{way.target}/api/diagnostics/network"
+    async with Connection(way.port) as connection:
+        found = await connection.request("GET", path, way.api.headers("alice") | lies)
+    assert found.status == 200
+    # An office's proxy passes on what there is; it is not on the server's machine, and not believed.
+    assert found.json["protocol"] == ("https" if way.name in PASSES_PROTO_ON or way.target else "http")
 
 
 @pytest.mark.skipif(Squid.program is None, reason=Squid.missing())
