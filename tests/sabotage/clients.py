@@ -126,6 +126,20 @@ CLIENTS = (
         "return false;",
         "access",
     ),
+    _under_node(
+        "throw away what waits because a gateway redirects to its log-in",
+        "verdict",
+        'if (isRedirect({ status, type })) return "page";',
+        'if (isRedirect({ status, type })) return "sign-in";',
+        "sending",
+    ),
+    _under_node(
+        "leave for the log-in at every try behind a gateway that redirects",
+        "signin",
+        "if (this._isArmed) this.go();",
+        "this.go();",
+        "access",
+    ),
     _under_node("poll as often as there are events", "pace", "return Math.max(0, -this._free);", "return 0;", "tiers"),
     _under_node(
         "go back to a gap that was told already",
