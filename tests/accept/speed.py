@@ -24,7 +24,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "7"))
 
 @functools.cache
 def measured(name: str) -> Results:
-    """Return the figures of one measure, taken once for all lines that ask for it.
+    """Return the figures by measure, among them those of ``name``, taken once for all lines that ask for it.
 
     What `make bench` has kept of this very source, in as many rounds, is not measured again; what is measured is kept,
     and goes to docs/benchmarks.rst.
@@ -52,7 +52,7 @@ def row(promise: Promise, directory: Path) -> Outcome:
 
 
 def load_had_time(names: tuple[str, ...], directory: Path) -> Outcome:
-    busy = [figures["load_busy"] for name in names for found in measured(name).values() for figures in found]
+    busy = [figures["load_busy"] for name in names for found in measured(name)[name].values() for figures in found]
     return Outcome(bool(busy) and max(busy) <= MAX_BUSY, f"its core was {max(busy):.0%} busy at most")
 
 
