@@ -77,6 +77,10 @@ class Besiegers:
                 # Not connected yet, or put out: `turn` will see it.
                 pass
 
+    def close(self) -> None:
+        for client in self._sockets.values():
+            client.close()
+
 
 def main(port: int, slow: int, silent: int) -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -91,6 +95,7 @@ def main(port: int, slow: int, silent: int) -> None:
         number, next_at = number + 1, max(next_at + BYTE_SECONDS / TURNS, time.monotonic() - 1)
         besiegers.turn(next_at)
     print(json.dumps({"told": besiegers.told, "closed": besiegers.closed}), flush=True)
+    besiegers.close()
 
 
 if __name__ == "__main__":
