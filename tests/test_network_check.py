@@ -5,7 +5,7 @@ The page and the hops run five times as fast; several checks run at once, each i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,10 @@ class Scene:
 def found(page: Any) -> list[str]:
     wait_for(page, IS_OVER, CHECK_SECONDS)
     return page.evaluate("window.result.causes")
+
+
+def answering(status: int, type: str, body: str) -> Callable[[Any], None]:
+    return lambda route: route.fulfill(status=status, content_type=type, body=body)
 
 
 def check_again(page: Any) -> list[str]:
@@ -100,6 +104,7 @@ def test_what_ends_connections_is_told_by_when_it_does(server, new_browser):  # 
         "idle-kill:8": ["idle-cut"],
         "cap:12": ["time-cap"],
         "black-hole:30": ["silent-connection"],
+        "buffer-body idle-kill:15": ["buffering", "idle-cut"],
     }
     assert Scene(server, new_browser()).found_behind(*expected) == expected
 
@@ -109,12 +114,43 @@ def test_what_answers_in_the_servers_place_is_named(server, new_browser):  # noq
     expected = {
         "block-streams": ["blocked-event-streams"],
         "block-accept": ["blocked-event-streams"],
+        "refuse-chunked": ["refused-chunks"],
         "block-page": ["block-page"],
         "block-page:1in5": ["block-page"],
         "too-many:5": ["rate-limited"],
         "unavailable:5": ["unavailable"],
     }
     assert Scene(server, new_browser()).found_behind(*expected) == expected
+
+
+# Filters, gateways and portals: what they answer everything with, and what is said of it.
+NOTHING_FROM_HERE = {
+    (500, "text/html", "<h1>Oops</h1>"): (["block-page"], "It does not work from here"),
+    (403, "application/json", '{"message": "Forbidden"}'): (["block-page"], "It does not work from here"),
+    (200, "application/json", '{"error": "blocked"}'): (["block-page"], "It does not work from here"),
+    (200, "application/json", "null"): (["block-page"], "It does not work from here"),
+    (200, "text/plain", "blocked"): (["block-page"], "It does not work from here"),
+    (511, "text/html", "<h1>Sign in</h1>"): (["sign-in-page"], "It does not work from here"),
+    (521, "text/html", "<h1>Down</h1>"): (["gateway-error"], "It does not work from here"),
+    (503, "text/html", "<h1>Later</h1>"): (["unavailable"], "It does not work now"),
+    (429, "text/html", "<h1>Slower</h1>"): (["rate-limited"], "It does not work now"),
+}
+
+
+@in_browser
+def test_a_network_that_lets_nothing_through_is_never_called_well(server, new_browser):  # noqa: F811
+    with Scene(server, new_browser()).behind("pass") as (_, page):
+        for (status, type, body), (causes, headline) in NOTHING_FROM_HERE.items():
+            page.unroute_all()
+            page.route("**/api/diagnostics/**", answering(status, type, body))
+            assert check_again(page) == causes, (status, type, body)
+            assert page.text_content("#headline") == headline
+            assert page.locator("#steps .mark").all_text_contents() == ["trouble"] + ["skipped"] * 5
+
+
+@in_browser
+def test_a_proxy_that_wants_a_sign_in_on_each_connection_makes_no_other_trouble(server, new_browser):  # noqa: F811
+    assert Scene(server, new_browser()).found_behind("ntlm-answered") == {"ntlm-answered": []}
 
 
 @in_browser

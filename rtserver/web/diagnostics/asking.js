@@ -7,8 +7,13 @@
 
 /** Above this an answer is nobody's probe. */
 const MAX_CHUNK_TEXT = 4096;
-/** Proxies say with these that the server did not answer them in time, or not at all. */
-const GATEWAY = [502, 504];
+/** Proxies and content delivery networks say with these that the server did not answer them in time, or not at all. */
+const GATEWAY = [502, 504, 520, 521, 522, 523, 524, 525, 526, 530];
+/** What the server says when as many probes run as may: nothing that a network has done. */
+const BUSY = ["too-many-probes", "overloaded"];
+const MAX_PROBLEM_TEXT = 4096;
+/** Who delivers in bursts has not gone silent before it has been so for longer than between two of them. */
+const PAUSES = 1.5;
 
 const addressOf = (path) => new URL(path, document.baseURI);
 
@@ -41,26 +46,43 @@ function begin(path, { headers = {}, token }, signal) {
   });
 }
 
+/** The end of the type of the server's own problem, "" of an answer that is somebody else's. */
+async function slugOf(response, type) {
+  if (response.status < 400 || !type.startsWith("application/problem+json")) return "";
+  try {
+    const problem = JSON.parse((await response.text()).slice(0, MAX_PROBLEM_TEXT));
+    return /\/problems\/([a-z-]+)$/.exec(problem.type)?.[1] ?? "";
+  } catch {
+    return "";
+  }
+}
+
 /** What an answer is that is not the one hoped for, by its status and type; null if it may be the right one. */
-function refusal(response, type) {
+async function refusal(response, type) {
   const { status } = response;
-  const isOurs = /^application\/(problem\+)?json/.test(type);
-  if (response.type === "opaqueredirect" || (status >= 300 && status < 400)) return "redirect";
+  const slug = await slugOf(response, type);
+  // 511: a network that wants a sign-in says so itself (RFC 6585 section 6).
+  if (response.type === "opaqueredirect" || (status >= 300 && status < 400) || status === 511) return "redirect";
+  if (BUSY.includes(slug)) return "busy";
   if (status === 429) return "too-many";
   if (status === 503) return "unavailable";
   if (status === 407) return "proxy-sign-in";
   // The server says it in this type alone; a proxy with a log-in of its own may speak JSON, too.
   if (status === 401) return type.startsWith("application/problem+json") ? "signed-out" : "proxy-sign-in";
   if (GATEWAY.includes(status)) return "gateway";
-  if (status >= 400) return isOurs ? "refused" : "page";
+  if (slug) return status >= 500 ? "unavailable" : "refused";
+  if (status >= 400) return "page";
   return /html/.test(type) ? "page" : null;
 }
 
 /**
- * Ask for JSON.  `outcome` is "ok", "page", "redirect", "signed-out", "proxy-sign-in", "too-many", "unavailable",
- * "gateway", "refused", "altered" (JSON that is none), "late" or "error"; `seconds` is how long that took.
+ * Ask for JSON.  `outcome` is "ok", "page" (somebody else's, whatever its type), "redirect", "signed-out",
+ * "proxy-sign-in", "too-many", "unavailable", "gateway", "refused" and "busy" (by the server itself), "altered" (JSON that
+ * is none, or content that does not fit), "late" or "error"; `seconds` is how long that took.
+ *
+ * `fits(content, bytes)` tells whether that is what was asked for: of a network with a filter in it nothing is certain.
  */
-export async function ask(path, { deadlineMs, signal, ...options }) {
+export async function ask(path, { deadlineMs, signal, fits = () => true, ...options }) {
   const limit = deadline(deadlineMs, signal);
   const beganAt = performance.now();
   const seen = { outcome: "error", status: 0, body: null, headers: {}, seconds: 0, path };
@@ -68,17 +90,10 @@ export async function ask(path, { deadlineMs, signal, ...options }) {
     const response = await begin(path, { headers: { Accept: "application/json", ...options.headers }, token: options.token }, limit.signal);
     seen.headers = Object.fromEntries(response.headers);
     seen.status = response.status;
-    const refused = refusal(response, seen.headers["content-type"] ?? "");
-    const text = refused === "redirect" ? "" : await response.text();
-    seen.outcome = refused ?? "ok";
-    if (!refused && options.parse !== false) {
-      try {
-        seen.body = JSON.parse(text);
-      } catch {
-        seen.outcome = "altered";
-      }
-    }
+    const refused = await refusal(response, seen.headers["content-type"] ?? "");
+    const text = refused === "redirect" || response.bodyUsed ? "" : await response.text();
     seen.bytes = text.length;
+    seen.outcome = refused ?? taken(seen, text, fits, options.parse !== false);
   } catch {
     seen.outcome = limit.why();
   }
@@ -87,9 +102,20 @@ export async function ask(path, { deadlineMs, signal, ...options }) {
   return seen;
 }
 
+/** Put what an answer holds into `seen`; "altered" if it is not what was asked for. */
+function taken(seen, text, fits, isJson) {
+  try {
+    if (isJson) seen.body = JSON.parse(text);
+    return fits(seen.body, seen.bytes) ? "ok" : "altered";
+  } catch {
+    return "altered";
+  }
+}
+
 /**
  * Read a probe's stream.  `chunks` are [{number, serverMs, atMs}], `reads` the times at which bytes came, `ending`
- * "done" (its end came), "ended" (it was ended before), "cut" (an error), "silent" or "refused".
+ * "done" (its end came), "ended" (it was ended before), "cut" (an error), "silent" or "refused".  `outcome` is as that of
+ * `ask`: "page" also of an answer that has content and no part of ours.
  */
 export async function listen(path, { type, silentMs, deadlineMs, signal, token, onChunk = () => {} }) {
   const beganAt = performance.now();
@@ -98,14 +124,16 @@ export async function listen(path, { type, silentMs, deadlineMs, signal, token, 
   const limit = deadline(deadlineMs, signal);
   let watchdog;
   let isSilent = false;
+  let pauseMs = 0;
   const watch = () => {
     clearTimeout(watchdog);
+    pauseMs = Math.max(pauseMs, seen.reads.at(-1) - (seen.reads.at(-2) ?? 0));
     // Silence before the first byte is buffering, until the deadline says otherwise.
     if (seen.chunks.length > 1) {
       watchdog = setTimeout(() => {
         isSilent = true;
         limit.abort();
-      }, silentMs);
+      }, Math.max(silentMs, pauseMs * PAUSES));
     }
   };
   try {
@@ -114,13 +142,14 @@ export async function listen(path, { type, silentMs, deadlineMs, signal, token, 
     seen.status = response.status;
     seen.type = response.headers.get("content-type") ?? "";
     seen.encoding = response.headers.get("content-encoding") ?? "";
-    const refused = refusal(response, seen.type);
+    const refused = await refusal(response, seen.type);
     seen.outcome = refused ?? "ok";
     if (refused) {
       seen.ending = "refused";
       limit.abort();
     } else {
       await read(response.body.getReader(), seen, now, watch, onChunk);
+      if (!seen.chunks.length && seen.reads.length && seen.ending === "ended") Object.assign(seen, { outcome: "page", ending: "refused" });
     }
   } catch {
     if (seen.ending !== "refused") seen.ending = isSilent || limit.why() === "late" ? "silent" : "cut";

@@ -8,7 +8,7 @@
 import { CAUSES } from "./causes.js";
 import { judge, tiersOf } from "./judge.js";
 import { Check } from "./run.js";
-import { addressed, letterOf, STEPS, stepOf, TIER_NAMES, TIER_WORDS, VERDICTS } from "./words.js";
+import { addressed, headlineOf, letterOf, STEPS, stepOf, TIER_NAMES, TIER_WORDS, VERDICTS } from "./words.js";
 
 const MAX_PACE = 10;
 const ORDER = Object.keys(CAUSES);
@@ -63,16 +63,6 @@ function tierLine(tier, verdict, why, isOver) {
   return line(TIER_NAMES[tier], verdict, word, TIER_WORDS[tier] + because);
 }
 
-function conclude({ causes, tiers }) {
-  const best = Object.keys(tiers).find((tier) => ["works", "limited"].includes(tiers[tier].verdict));
-  if (!causes.length) return ["Everything works", "Nothing was found that stands in the way of live news."];
-  if (causes.includes("signed-out")) return ["Only part could be checked", "The server does not know who asks."];
-  if (!best) return ["It does not work from here", "None of the ways works. What to ask for stands below."];
-  const more = causes.length === 1 ? "One trouble was found" : `${causes.length} troubles were found`;
-  if (best === "sse") return ["It works, with limits", `${more}; the application copes with it.`];
-  return ["It works, but not at its best", `${more}. News still reaches you, over ${TIER_NAMES[best].toLowerCase()}.`];
-}
-
 async function start() {
   running?.abort();
   const own = (running = new AbortController());
@@ -91,11 +81,24 @@ async function start() {
   check = new Check({ pace, token, signal: own.signal, order: ORDER, onProgress });
   await check.run();
   if (own.signal.aborted) return;
-  finish(show(check, true));
+  try {
+    finish(show(check, true), check.seen);
+  } catch (error) {
+    console.error(error);
+    giveUp();
+  }
 }
 
-function finish(found) {
-  const [headline, summary] = conclude(found);
+/** End a check that came to no result: a page that never ends tells nobody anything. */
+function giveUp() {
+  say("headline", "The check failed");
+  say("summary", "Something came back that the check has no words for. What is known stands below; check again.");
+  $("progress").hidden = true;
+  window.result = { causes: [], tiers: tiersOf([], CAUSES), asks: [], text: "" };
+}
+
+function finish(found, seen) {
+  const [headline, summary] = headlineOf(found, seen);
   say("headline", headline);
   say("summary", summary);
   $("progress").hidden = true;

@@ -22,44 +22,77 @@ const USEFUL_SECONDS = 10;
 const NEEDED = ["cache-control", "content-type", "x-content-type-options"];
 const SIMPLE = {
   redirect: "sign-in-page", "proxy-sign-in": "proxy-sign-in", "signed-out": "signed-out", "too-many": "rate-limited",
-  unavailable: "unavailable", altered: "altered-content",
+  unavailable: "unavailable",
 };
 /** What these say is about the server or the person; the rest cannot be told then. */
-const REACHED = ["ok", "altered", "signed-out", "too-many", "unavailable", "refused"];
+const REACHED = ["ok", "altered", "signed-out", "too-many", "unavailable", "refused", "busy"];
+/** A quiet answer that somebody else gives after so long was given up, sooner it was not let through. */
+const GIVEN_UP_SECONDS = 5;
+/** Nothing else can be told then. */
+const ALONE = ["unreachable", "gateway-error"];
 
 /**
  * Return the causes' codes that these observations show, in the order of `order`.
  *
- * `seen` is {pace, pings, repeats, pair, stream, control, hold, holdSeconds, payload, afterCut}.
+ * `seen` is {pace, pings, repeats, coldPair, pair, stream, control, hold, holdSeconds, payload, afterCut}.
  */
 export function judge(seen, order) {
   const found = new Set([...answers(seen), ...contents(seen), ...sharing(seen), ...streams(seen), ...holds(seen)]);
-  if (found.has("unreachable")) return ["unreachable"];
-  return order.filter((code) => found.has(code));
+  const alone = ALONE.find((code) => found.has(code));
+  return alone ? [alone] : order.filter((code) => found.has(code));
 }
 
+const isOk = (answer) => answer.outcome === "ok";
+const isLost = (answer) => ["late", "error", "gateway"].includes(answer.outcome);
+/** Whether this is the answer of somebody else, be it a page or not. */
+const isForeign = (answer) => ["page", "altered"].includes(answer?.outcome);
+/** Whether the server was gone after a stream had been cut: then that was why. */
+const isGone = (seen) => Boolean(seen.afterCut) && isLost(seen.afterCut);
+/** Whether the server answers as it should, as far as is known: without that nothing works. */
+export const answersNow = (pings = []) => pings.some(isOk) && !isLost(pings.at(-1));
+
+/** Return the answers that came at once, or should have. */
+function quick(seen) {
+  return [...(seen.pings ?? []), ...(seen.repeats ?? []), seen.payload, seen.afterCut].filter(Boolean);
+}
+
+/** Return the answers of all requests but the streams. */
 function asked(seen) {
-  return [...(seen.pings ?? []), ...(seen.repeats ?? []), ...(seen.pair ?? []), seen.payload, seen.hold, seen.afterCut].filter(Boolean);
+  return [...quick(seen), ...(seen.pair ?? []), seen.hold].filter(Boolean);
 }
 
 function answers(seen) {
   const pings = seen.pings ?? [];
-  const all = asked(seen);
-  const found = all.map((each) => SIMPLE[each.outcome]).filter(Boolean);
-  if (all.some((each) => each.outcome === "page" && each.status < 500)) found.push("block-page");
-  for (const stream of [seen.stream, seen.control]) {
-    if (["redirect", "proxy-sign-in", "signed-out", "too-many", "unavailable"].includes(stream?.outcome)) found.push(SIMPLE[stream.outcome]);
-  }
-  if (pings.length && pings.every(isLost)) return ["unreachable"];
+  if (pings.length && pings.every(isLost)) return [pings.some((each) => each.outcome === "gateway") ? "gateway-error" : "unreachable"];
+  const found = [...asked(seen), seen.stream, seen.control].map((each) => SIMPLE[each?.outcome]).filter(Boolean);
+  found.push(...strangers(seen));
   if (pings.some(isLost) || isGone(seen) || seen.stream?.ending === "shutdown") found.push("unavailable");
-  const quickest = Math.min(...pings.filter((each) => each.outcome === "ok").map((each) => each.seconds));
-  if (Number.isFinite(quickest) && quickest >= SLOW_SECONDS) found.push("slow");
+  if (isSlow(seen) || seen.payload?.outcome === "late") found.push("slow");
   return found;
 }
 
-const isLost = (answer) => ["late", "error", "gateway"].includes(answer.outcome);
-/** Whether the server was gone after a stream had been cut: then that was why. */
-const isGone = (seen) => Boolean(seen.afterCut) && isLost(seen.afterCut);
+/** Return the causes of answers that somebody else gave. */
+function strangers(seen) {
+  const pings = seen.pings ?? [];
+  // Where no answer is the server's, none is let through, whatever they look like.
+  if (!pings.some(isOk)) return pings.some(isForeign) ? ["block-page"] : [];
+  const found = [];
+  // What happens to quiet answers alone is told by `holds`.
+  const others = isForeign(seen.hold) ? quick(seen) : asked(seen);
+  if (others.some(isBlocked)) found.push("block-page");
+  if (others.some((each) => each.outcome === "altered")) found.push("altered-content");
+  if (pings.some((each) => each.outcome === "page" && !isBlocked(each))) found.push("unavailable");
+  return found;
+}
+
+/** A filter's page says that all is well, or whose fault it is; one that speaks of an error among good answers is no filter's. */
+const isBlocked = (answer) => answer.outcome === "page" && answer.status < 500;
+
+/** Whether the quickest of the first requests was slow. */
+export function isSlow({ pings = [] }) {
+  const quickest = Math.min(...pings.filter(isOk).map((each) => each.seconds));
+  return Number.isFinite(quickest) && quickest >= SLOW_SECONDS;
+}
 
 function contents(seen) {
   const found = [];
@@ -80,35 +113,58 @@ export function missing(headers) {
   return NEEDED.filter((name) => headers[name] === undefined);
 }
 
-function sharing(seen) {
-  const times = (seen.pair ?? []).filter((each) => each.outcome === "ok").map((each) => each.body.serverTime);
-  if (times.length < 2) return [];
-  if (times[0] === times[1]) return ["cached-answers"];
-  return Math.abs(Date.parse(times[0]) - Date.parse(times[1])) >= IN_TURN_MS ? ["one-connection"] : [];
+function sharing({ coldPair, pair }) {
+  const pairs = [coldPair, pair].filter(Boolean);
+  if (pairs.some((each) => apart(each) === 0)) return ["cached-answers"];
+  return pairs.length && pairs.every(isInTurn) ? ["one-connection"] : [];
+}
+
+/** Whether two requests that were sent at once were answered one after the other. */
+export const isInTurn = (pair) => apart(pair) >= IN_TURN_MS;
+
+/** Return how many milliseconds lie between the two answers of a pair, -1 if there are no two. */
+function apart(pair) {
+  const times = pair.filter(isOk).map((each) => each.body.serverTime);
+  if (times.length < 2) return -1;
+  // Of the same moment only what is the same to the microsecond.
+  return times[0] === times[1] ? 0 : Math.max(1, Math.abs(Date.parse(times[0]) - Date.parse(times[1])));
 }
 
 function streams(seen) {
-  const { stream, control } = seen;
+  const { stream, control, pace } = seen;
   if (!stream || isGone(seen)) return [];
   if (stream.outcome !== "ok") return refused(seen, stream, control);
+  const isEnded = ["ended", "cut"].includes(stream.ending);
+  // Not a cap: there was nothing to cut.  What limits such a wait is seen by the quiet answer.
+  if (!stream.chunks.length && isEnded) return stream.endedMs > LATE_MS / pace ? ["buffering"] : [];
   const found = [];
   if (!/^text\/event-stream/.test(stream.type)) found.push("rewritten-content-type");
   if (stream.altered && stream.chunks.length) found.push("altered-content");
-  const held = delays(stream, seen.pace);
+  const held = delays(stream, pace);
   if (held) found.push(held);
-  if (["ended", "cut"].includes(stream.ending)) found.push("time-cap");
-  if (stream.ending === "silent") found.push(stream.chunks.length > 1 ? "silent-connection" : "buffering");
+  if (isEnded) found.push("time-cap");
+  // What collects parts for longer than anybody waits has not forgotten the connection.
+  if (stream.ending === "silent" && !held) found.push(stream.chunks.length > 1 ? "silent-connection" : "buffering");
   return found;
 }
 
 function refused(seen, stream, control) {
   if (!["page", "refused", "error", "late", "gateway"].includes(stream.outcome)) return [];
-  const isEverywhere = asked(seen).some((each) => each.outcome === "page" && each.status < 500);
-  if (isEverywhere || !control) return [];
-  if (control.ending === "done") return ["blocked-event-streams"];
-  if (control.outcome === "page" || control.outcome === "refused") return ["refused-chunks"];
-  if (stream.outcome === "late") return ["buffering"];
-  return stream.outcome === "error" || stream.outcome === "gateway" ? ["time-cap"] : [];
+  if (quick(seen).some(isBlocked) || !control) return [];
+  const isAnswer = ["page", "refused"].includes(stream.outcome);
+  if (control.ending === "done") return isAnswer ? ["blocked-event-streams"] : [unanswered(stream, control)];
+  if (["page", "refused"].includes(control.outcome)) return ["refused-chunks"];
+  if (isAnswer) return [];
+  if (control.chunks.length && stream.outcome !== "late") return ["time-cap"];
+  return [stream.endedMs > LATE_MS / seen.pace ? "buffering" : "refused-chunks"];
+}
+
+/** Return the cause of a stream that no answer came to, while the same as plain text came through. */
+function unanswered(stream, control) {
+  const { chunks } = control;
+  const isTogether = chunks.length > 1 && chunks.at(-1).atMs - chunks[0].atMs < (chunks.at(-1).serverMs - chunks[0].serverMs) / 4;
+  // Only what fails before the text was through fails by its type: what lasts longer is held back until a limit ends it.
+  return !isTogether && stream.endedMs < control.endedMs ? "blocked-event-streams" : "buffering";
 }
 
 /** Return the cause of chunks that were not punctual, null if they were. */
@@ -133,11 +189,19 @@ export function lags(chunks) {
 
 function holds(seen) {
   const { hold, stream, pace } = seen;
-  if (!hold || isGone(seen) || !isLost(hold)) return [];
-  const isCut = stream && ["ended", "cut"].includes(stream.ending) && stream.outcome === "ok";
+  if (!hold || isGone(seen) || !(isLost(hold) || isForeign(hold))) return [];
+  if (isForeign(hold) && !isGivenUp(hold, pace)) {
+    return quick(seen).some((each) => each.outcome === "altered" || isBlocked(each)) ? [] : ["refused-waiting"];
+  }
+  const isCut = stream && ["ended", "cut"].includes(stream.ending) && stream.chunks.length > 0;
   // What ends a stream on which data flow ends a quiet answer as well, and that is no news.
   if (isCut && stream.endedMs <= hold.seconds * 1000 + LATE_MS / pace) return [];
   return [hold.outcome === "late" ? "silent-connection" : "idle-cut"];
+}
+
+/** Whether a page says that somebody waited for the server in vain. */
+function isGivenUp({ outcome, status, seconds }, pace) {
+  return outcome === "page" && (status === 408 || status >= 500) && seconds > GIVEN_UP_SECONDS / pace;
 }
 
 /** Return {tier: {verdict, causes}} for these causes; `catalogue` says which tiers each fails or limits. */
@@ -145,18 +209,19 @@ export function tiersOf(causes, catalogue, seen = {}) {
   return Object.fromEntries(TIERS.map((tier) => [tier, verdictOf(tier, causes, catalogue, seen)]));
 }
 
-function verdictOf(tier, causes, catalogue, { stream, pace = 1, pings }) {
+function verdictOf(tier, causes, catalogue, { stream, hold, pace = 1, pings }) {
   const isUseless = causes.includes("time-cap") && stream && (stream.endedMs / 1000) * pace < USEFUL_SECONDS;
   const failing = causes.filter((code) => catalogue[code].fails.includes(tier) || (code === "time-cap" && tier === "sse" && isUseless));
   const limiting = causes.filter((code) => catalogue[code].limits.includes(tier) && !failing.includes(code));
   if (failing.length) return { verdict: "fails", causes: [...failing, ...limiting] };
+  // Nobody has seen a tier work, be it with limits, where the server's answers do not come.
+  if (!answersNow(pings)) return { verdict: "unknown", causes: limiting };
+  if (tier === "sse" && !stream?.chunks.length) return { verdict: "unknown", causes: limiting };
   if (limiting.length) return { verdict: "limited", causes: limiting };
-  const isKnown = tier === "sse" ? stream : pings?.length;
-  return { verdict: isKnown ? "works" : "unknown", causes: [] };
+  return { verdict: tier === "long-poll" && hold?.outcome !== "ok" ? "unknown" : "works", causes: [] };
 }
 
 /** Return whether the rest of a check can tell anything after its first requests. */
 export function canGoOn(pings) {
-  const last = pings.at(-1);
-  return REACHED.includes(last?.outcome) && pings.some((each) => each.outcome === "ok" || each.outcome === "altered");
+  return REACHED.includes(pings.at(-1)?.outcome) && pings.some(isOk);
 }

@@ -5,7 +5,7 @@
  */
 
 import { ask, listen } from "./asking.js";
-import { canGoOn, judge } from "./judge.js";
+import { canGoOn, isInTurn, judge } from "./judge.js";
 
 const PINGS = 6;
 const PING_DEADLINE = 10_000;
@@ -25,6 +25,13 @@ let count = 0;
 /** Return what no other request has: an answer without it is another one's. */
 const newNonce = () => `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}-${(count += 1)}`;
 
+const isMoment = (text) => Number.isFinite(Date.parse(text));
+/** Whether these are the server's answers: filters speak JSON as well. */
+const isHeld = (body) => isMoment(body.serverTime);
+const isNetwork = (body) =>
+  isHeld(body) && typeof body.httpVersion === "string" && Array.isArray(body.headers.stripped) &&
+  body.headers.stripped.every((name) => typeof name === "string") && (body.clockSkewMs === null || Number.isFinite(body.clockSkewMs));
+
 /**
  * One check: `run` it once; `seen` and `steps` are what is known so far, and `onProgress(share)` is told when that grows.
  */
@@ -39,6 +46,7 @@ export class Check {
     this.steps = { reach: "waiting", content: "waiting", pair: "waiting", payload: "waiting", stream: "waiting", hold: "waiting" };
   }
 
+  /** Resolves with what was seen, whatever happened. */
   async run() {
     await this._step("reach", 0.02, () => this._reach());
     if (!canGoOn(this.seen.pings)) return this._leave();
@@ -54,23 +62,38 @@ export class Check {
     } else {
       await Promise.all([stream(), hold()]);
     }
-    this._onProgress(1);
+    this._tell(1);
     return this.seen;
   }
 
   _leave() {
     for (const name in this.steps) if (this.steps[name] === "waiting") this.steps[name] = "skipped";
-    this._onProgress(1);
+    this._tell(1);
     return this.seen;
   }
 
   async _step(name, share, act) {
     if (this._signal.aborted) return;
     this.steps[name] = "running";
-    this._onProgress(share);
-    await act();
-    this.steps[name] = "done";
-    this._onProgress(share);
+    this._tell(share);
+    try {
+      await act();
+      this.steps[name] = "done";
+    } catch (error) {
+      // Nothing that an answer holds comes to this; if it does, the others' findings are of use all the same.
+      console.error(error);
+      this.steps[name] = "skipped";
+    }
+    this._tell(share);
+  }
+
+  /** A page that cannot show something ends no check. */
+  _tell(share) {
+    try {
+      this._onProgress(share);
+    } catch (error) {
+      console.error(error);
+    }
   }
 
   /** Scaled by the pace. */
@@ -85,7 +108,7 @@ export class Check {
     if (document.cookie.includes("rt_probe=1")) sent.push("cookie");
     const rtt = this._quickest();
     const query = new URLSearchParams({ nonce, sent: sent.join(","), clientTime: String(Date.now()), ...(rtt === null ? {} : { rtt: String(rtt) }) });
-    return this._asked(`network?${query}`, nonce);
+    return this._asked(`network?${query}`, nonce, PING_DEADLINE, { fits: isNetwork });
   }
 
   async _asked(path, nonce, deadlineMs = PING_DEADLINE, more = {}) {
@@ -104,7 +127,7 @@ export class Check {
     while (this.seen.pings.length < PINGS + RETRY_AFTER.length - waits.length && !this._signal.aborted) {
       const ping = await this._network(newNonce());
       this.seen.pings.push(ping);
-      this._onProgress(0.02 + this.seen.pings.length / 200);
+      this._tell(0.02 + this.seen.pings.length / 200);
       if (["late", "error", "gateway"].includes(ping.outcome)) {
         if (!waits.length) return;
         await pause(this._ms(waits.shift()), this._signal);
@@ -117,19 +140,29 @@ export class Check {
   /** The very same address twice. */
   async _content() {
     const nonce = newNonce();
-    for (let turn = 0; turn < 2; turn += 1) this.seen.repeats.push(await this._asked(`network?nonce=${nonce}`, nonce));
+    const again = () => this._asked(`network?nonce=${nonce}`, nonce, PING_DEADLINE, { fits: isNetwork });
+    for (let turn = 0; turn < 2; turn += 1) this.seen.repeats.push(await again());
+  }
+
+  async _pair() {
+    this.seen.pair = await this._twoAtOnce();
+    if (!isInTurn(this.seen.pair)) return;
+    // The second connection may just have been slow to open (a proxy that wants a sign-in on each): now both are.
+    this.seen.coldPair = this.seen.pair;
+    this.seen.pair = await this._twoAtOnce();
   }
 
   /** The very same address twice at a time, answered after a second. */
-  async _pair() {
+  _twoAtOnce() {
     const path = `hold?seconds=1&nonce=${newNonce()}`;
     // Never less than the second itself and one for who waits for the other.
     const deadlineMs = Math.max(PING_DEADLINE, 5000 * this._pace);
-    this.seen.pair = await Promise.all([0, 1].map(() => this._asked(path, null, deadlineMs)));
+    return Promise.all([0, 1].map(() => this._asked(path, null, deadlineMs, { fits: isHeld })));
   }
 
   async _payload() {
-    this.seen.payload = await this._asked(`payload?bytes=${PAYLOAD_BYTES}&nonce=${newNonce()}`, null, PAYLOAD_DEADLINE, { parse: false });
+    const fits = (_, bytes) => bytes === PAYLOAD_BYTES;
+    this.seen.payload = await this._asked(`payload?bytes=${PAYLOAD_BYTES}&nonce=${newNonce()}`, null, PAYLOAD_DEADLINE, { parse: false, fits });
   }
 
   _listen(type, chunks, onChunk) {
@@ -143,11 +176,11 @@ export class Check {
     const { seen } = this;
     const beganAt = performance.now();
     const lasts = this._ms(CHUNKS * CHUNK_INTERVAL);
-    const timer = setInterval(() => this._onProgress(0.12 + 0.85 * Math.min(1, (performance.now() - beganAt) / lasts)), 500);
+    const timer = setInterval(() => this._tell(0.12 + 0.85 * Math.min(1, (performance.now() - beganAt) / lasts)), 500);
     seen.stream = await this._listen("text/event-stream", CHUNKS);
     if (seen.stream.outcome === "ok") {
       if (["ended", "cut"].includes(seen.stream.ending)) seen.afterCut = await this._network(newNonce());
-    } else {
+    } else if (seen.stream.outcome !== "busy") {
       // Whether it is the type or the stream that is not let through.
       seen.control = await this._listen("text/plain", CONTROL_CHUNKS);
     }
@@ -156,7 +189,8 @@ export class Check {
 
   async _hold() {
     const { holdSeconds } = this.seen;
-    this.seen.hold = await this._asked(`hold?seconds=${holdSeconds}&nonce=${newNonce()}`, null, holdSeconds * 1000 * this._pace + GRACE);
+    const deadlineMs = holdSeconds * 1000 * this._pace + GRACE;
+    this.seen.hold = await this._asked(`hold?seconds=${holdSeconds}&nonce=${newNonce()}`, null, deadlineMs, { fits: isHeld });
   }
 }
 

@@ -4,7 +4,7 @@
  * Pure: observations in, text out.
  */
 
-import { lags, missing } from "./judge.js";
+import { answersNow, isSlow, lags, missing } from "./judge.js";
 
 export const STEPS = {
   reach: "Reaching the server", content: "Headers, caches and clock", pair: "Two requests at once",
@@ -19,15 +19,15 @@ export const TIER_WORDS = {
   "short-poll": "News arrives within 3 to 10 seconds, over short answers.",
 };
 const STEP_CAUSES = {
-  reach: ["unreachable", "unavailable", "block-page", "sign-in-page", "proxy-sign-in", "signed-out", "rate-limited", "slow"],
+  reach: ["unreachable", "gateway-error", "unavailable", "block-page", "sign-in-page", "proxy-sign-in", "signed-out", "rate-limited"],
   content: ["stripped-headers", "altered-content", "cached-answers", "http-1.0", "clock-skew"],
   pair: ["one-connection"],
   payload: [],
   stream: [
     "buffering", "bursts", "compressed-without-flush", "blocked-event-streams", "refused-chunks", "rewritten-content-type",
-    "time-cap", "silent-connection",
+    "time-cap",
   ],
-  hold: ["idle-cut"],
+  hold: ["idle-cut", "refused-waiting"],
 };
 
 /** Return {state, text} of a step: "waiting", "running", "skipped", "good" or "bad". */
@@ -35,22 +35,32 @@ export function stepOf(name, progress, causes, seen) {
   if (progress !== "done") {
     return { state: progress, text: { waiting: "waits for its turn", running: "running", skipped: "not possible now" }[progress] };
   }
-  const isBad = causes.some((code) => STEP_CAUSES[name].includes(code)) || isFailed(name, seen);
+  const answered = ANSWERS[name](seen);
+  // What the server had no place for says nothing about the network.
+  if (answered.some(isBusy) && answered.every((each) => isBusy(each) || each.outcome === "ok")) return { state: "skipped", text: OUTCOMES.busy };
+  const isBad = causes.some((code) => STEP_CAUSES[name].includes(code)) || isFailed(name, answered, seen);
   return { state: isBad ? "bad" : "good", text: FIGURES[name](seen) };
 }
 
-function isFailed(name, seen) {
-  if (name === "payload") return seen.payload?.outcome !== "ok";
-  if (name === "hold") return seen.hold?.outcome !== "ok";
-  if (name === "pair") return seen.pair.some((each) => each.outcome !== "ok");
-  return false;
+/** The answers that each step is about. */
+const ANSWERS = {
+  reach: ({ pings }) => pings, content: ({ repeats }) => repeats, pair: ({ pair }) => pair, payload: ({ payload }) => [payload],
+  stream: ({ stream }) => [stream], hold: ({ hold }) => [hold],
+};
+const isBusy = (answer) => answer.outcome === "busy";
+
+function isFailed(name, answered, seen) {
+  // Of the first requests some may fail: what that means is a cause.
+  if (name === "reach") return !answersNow(answered) || isSlow(seen);
+  if (name === "stream" && seen.stream.ending !== "done") return true;
+  return answered.some((each) => each.outcome !== "ok");
 }
 
 const OUTCOMES = {
-  page: "a page of somebody else came back", redirect: "led to a sign-in page", "signed-out": "the server does not know who asks",
+  page: "an answer of somebody else came back", redirect: "led to a sign-in page", "signed-out": "the server does not know who asks",
   "proxy-sign-in": "a proxy asks who you are", "too-many": "too many requests, it was said", unavailable: "the server is busy",
-  gateway: "a gateway gave up waiting", refused: "refused", altered: "the answer was changed on the way", late: "no answer in time",
-  error: "the connection failed",
+  gateway: "a gateway got no answer from the server", refused: "refused", altered: "the answer was changed on the way", late: "no answer in time",
+  error: "the connection failed", busy: "could not be tried now: the server runs as many checks as it may",
 };
 
 const seconds = (value) => (value < 10 ? value.toFixed(1) : String(Math.round(value)));
@@ -104,6 +114,32 @@ export function addressed(text, { protocol, host, hostname, port }) {
     service: isEncrypted ? "HTTPS" : "HTTP",
   };
   return text.replace(/\{(\w+)\}/g, (field, name) => fields[name] ?? field);
+}
+
+const NOT_NOW = "The application waits and goes on by itself; check again in a few minutes.";
+
+/** Return [headline, summary] of a whole check. */
+export function headlineOf({ causes, tiers, steps }, { pings = [] }) {
+  const verdicts = Object.values(tiers).map((each) => each.verdict);
+  if (causes.includes("signed-out")) return ["Only part could be checked", "The server does not know who asks."];
+  if (verdicts.every((each) => each === "fails")) return ["It does not work from here", "None of the ways works. What to ask for stands below."];
+  if (!pings.some((each) => each.outcome === "ok")) return nothingCame(causes, pings);
+  if (!answersNow(pings)) return ["It does not work now", `The server was there, and then not. ${NOT_NOW}`];
+  const isTroubled = steps.some((each) => each.state === "bad");
+  if (!causes.length && isTroubled) return ["Not all of it worked", "What failed stands below, and nothing explains it: check again."];
+  if (verdicts.includes("unknown") || (!causes.length && steps.some((each) => each.state !== "good"))) return ["Only part could be checked", "What was not stands below. Check again in a minute."];
+  if (!causes.length) return ["Everything works", "Nothing was found that stands in the way of live news."];
+  const more = causes.length === 1 ? "One trouble was found" : `${causes.length} troubles were found`;
+  const best = Object.keys(tiers).find((tier) => tiers[tier].verdict !== "fails");
+  if (best === "sse") return ["It works, with limits", `${more}; the application copes with it.`];
+  return ["It works, but not at its best", `${more}. News still reaches you, over ${TIER_NAMES[best].toLowerCase()}.`];
+}
+
+/** Return the headline of a check in which no request was answered as it should be, and not for ever. */
+function nothingCame(causes, pings) {
+  if (causes.length) return ["It does not work now", `No request was answered as it should be. ${NOT_NOW}`];
+  if (pings.some(isBusy)) return ["It could not be checked now", "The server runs as many checks as it may. Check again in a minute."];
+  return ["It could not be checked", "The server refuses the requests of the check."];
 }
 
 /** Return the whole result as text for an e-mail or a ticket. */
