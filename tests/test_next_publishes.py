@@ -20,7 +20,7 @@ from rtserver.handlers.publish import Publish
 from tests.conftest import until
 from tests.contract import assert_problem
 from tests.http import Connection
-from tests.ways import READ, TAKEN, recorded
+from tests.ways import READ, TAKEN, OnOneConnection, recorded
 
 
 @pytest.fixture
@@ -28,22 +28,13 @@ def ways(monkeypatch):
     return recorded(monkeypatch, Publish, "post", NextPublish)
 
 
-class Publisher:
+class Publisher(OnOneConnection):
     """Publishes on one connection, always in the same words but for the key and the body."""
 
     def __init__(self, api, ways, who="alice", headers=None):
-        self.api, self.ways = api, ways
+        super().__init__(api, ways, who, headers)
         self.target = "/api/sessions/s/events"
-        self.headers = api.headers(who) | (headers or {})
-        self.connection = Connection(api.port)
         self.number = 0
-
-    async def __aenter__(self):
-        await self.connection.__aenter__()
-        return self
-
-    async def __aexit__(self, *details):
-        await self.connection.close()
 
     async def begin(self):
         """Publish once in the ordinary way."""

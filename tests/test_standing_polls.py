@@ -16,8 +16,7 @@ from rtserver.handlers.standing import MAX_STYLES, Standing, cursor_place
 from rtserver.handlers.updates import Updates
 from tests.conftest import until
 from tests.contract import assert_problem
-from tests.http import Connection
-from tests.ways import READ, TAKEN, recorded
+from tests.ways import READ, TAKEN, OnOneConnection, recorded
 
 
 @pytest.fixture
@@ -25,20 +24,12 @@ def ways(monkeypatch):
     return recorded(monkeypatch, Updates, "get", Standing)
 
 
-class Client:
+class Client(OnOneConnection):
     """Polls on one connection, always in the same words but for the cursor."""
 
     def __init__(self, api, ways, query="&timeout=20", who="alice", headers=None):
-        self.api, self.ways, self.query = api, ways, query
-        self.headers = api.headers(who) | (headers or {})
-        self.connection = Connection(api.port)
-
-    async def __aenter__(self):
-        await self.connection.__aenter__()
-        return self
-
-    async def __aexit__(self, *details):
-        await self.connection.close()
+        super().__init__(api, ways, who, headers)
+        self.query = query
 
     async def begin(self):
         """Poll once in the ordinary way, which finds an event."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.http import Connection
+
 TAKEN = "taken"
 READ = "read"
 
@@ -22,3 +24,19 @@ def recorded(monkeypatch: Any, handler: type, method: str, memory: type) -> list
     monkeypatch.setattr(handler, method, lambda self, *path: ways.append(READ) or read(self, *path))
     monkeypatch.setattr(memory, "__call__", call)
     return ways
+
+
+class OnOneConnection:
+    """A client that asks always in the same words, on one connection; ``who`` is whose token it shows."""
+
+    def __init__(self, api: Any, ways: list[str], who: str | None, headers: dict[str, str] | None) -> None:
+        self.api, self.ways = api, ways
+        self.headers = api.headers(who) | (headers or {})
+        self.connection = Connection(api.port)
+
+    async def __aenter__(self) -> Any:
+        await self.connection.__aenter__()
+        return self
+
+    async def __aexit__(self, *details: object) -> None:
+        await self.connection.close()
