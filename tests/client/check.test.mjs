@@ -161,8 +161,8 @@ for (const [what, status, type, body, outcome] of [
 }
 
 /** Run a whole check, as fast as it goes. */
-async function checked(onProgress = () => {}) {
-  const check = new Check({ pace: 1, signal, order: ORDER, onProgress });
+async function checked(onProgress = () => {}, pace = 1) {
+  const check = new Check({ pace, signal, order: ORDER, onProgress });
   await check.run();
   return check;
 }
@@ -332,4 +332,80 @@ test("a request names the host and the port that a firewall sees", () => {
   assert.equal(told("https://chat.example:8443/x"), "HTTPS 8443 to chat.example, https://chat.example:8443/ {else}");
   assert.equal(told("https://chat.example/"), "HTTPS 443 to chat.example, https://chat.example/ {else}");
   assert.equal(told("http://[2001:db8::1]/"), "HTTP 80 to 2001:db8::1, http://[2001:db8::1]/ {else}");
+});
+
+/** What the server answers to a request that is not to last. */
+function served({ pathname, searchParams }) {
+  const serverTime = new Date().toISOString().replace("Z", `${String(served.count++).padStart(3, "0")}Z`);
+  if (pathname.endsWith("/payload")) return answered("x".repeat(256 << 10), 200, "application/octet-stream");
+  const body = { ...ping().body, nonce: searchParams.get("nonce"), serverTime };
+  return new Response(JSON.stringify(body), { headers: NEEDED });
+}
+served.count = 0;
+const never = (_, { signal: given }) => new Promise((_, reject) => {
+  given.addEventListener("abort", () => reject(new Error("left")));
+});
+const OUTAGES = {
+  gateway: () => answered("<p>", 502, "text/html"),
+  error: () => Promise.reject(new TypeError("refused")),
+  late: never,
+};
+/** How an outage is told. */
+const NOT_NOW = [["unavailable"], "It does not work now", ["unknown", "unknown", "unknown"]];
+const inShort = ({ causes, headline, tiers }) => [causes, headline, ALL.map((tier) => tiers[tier].verdict)];
+
+for (const [outcome, down] of Object.entries(OUTAGES)) {
+  for (const from of ["/stream", "/payload"]) {
+    test(`an outage that begins at ${from} and is all ${outcome} is no network's fault`, async (context) => {
+      let isDown = false;
+      behind(context, (address, options) => {
+        isDown ||= address.pathname.endsWith(from);
+        return isDown ? down(address, options) : served(address);
+      });
+      const { seen } = await checked(() => {}, 200);
+      assert.equal(seen.stream.outcome, outcome);
+      assert.deepEqual(inShort(told(seen)), NOT_NOW);
+    });
+  }
+}
+
+test("a server that is there after a stream has failed leaves the network to blame", async (context) => {
+  behind(context, (address) => (address.pathname.endsWith("/stream") ? OUTAGES.error() : served(address)));
+  const { seen } = await checked(() => {}, 200);
+  assert.equal(seen.afterCut.outcome, "ok");
+  assert.deepEqual(judge(seen, ORDER), ["refused-chunks"]);
+});
+
+test("where the quiet answer alone is lost the server is asked as well", async (context) => {
+  let isDown = false;
+  const end = 'event: end\ndata: {"reason": "done"}\n\n';
+  behind(context, (address) => {
+    if (address.pathname.endsWith("/stream")) return answered(end, 200, "text/event-stream");
+    isDown ||= address.pathname.endsWith("/hold") && address.searchParams.get("seconds") !== "1";
+    return isDown ? OUTAGES.gateway() : served(address);
+  });
+  const { seen } = await checked(() => {}, 200);
+  assert.deepEqual(inShort(told(seen)), NOT_NOW);
+});
+
+test("a server that went in the middle of a stream and is not back does not work now", () => {
+  const gone = { outcome: "error", status: 0, seconds: 0.1 };
+  assert.deepEqual(inShort(told(sound({ stream: cutStream(), hold: hold({ outcome: "error", seconds: 12 }), afterCut: gone }))), NOT_NOW);
+});
+
+test("plain text that could not be tried says nothing of chunks", () => {
+  const failed = stream(() => 0, { outcome: "error", chunks: [], ending: "cut", endedMs: 100 });
+  for (const outcome of ["busy", "too-many", "unavailable", "signed-out", "redirect"]) {
+    const control = { outcome, chunks: [], ending: "refused", endedMs: 100 };
+    assert.ok(!found({ stream: failed, control }).includes("refused-chunks"), outcome);
+  }
+  assert.deepEqual(found({ stream: failed, control: { outcome: "error", chunks: [], ending: "cut", endedMs: 100 } }), ["refused-chunks"]);
+});
+
+test("a quiet answer that fails at once is no quiet connection that was cut", () => {
+  for (const outcome of ["error", "gateway"]) {
+    const { causes, headline } = told(sound({ hold: hold({ outcome, status: 502, seconds: 0.1 }) }));
+    assert.deepEqual([causes, headline], [[], "Not all of it worked"]);
+    assert.deepEqual(found({ hold: hold({ outcome, status: 502, seconds: 6 }) }), ["idle-cut"]);
+  }
 });

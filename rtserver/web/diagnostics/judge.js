@@ -43,11 +43,11 @@ export function judge(seen, order) {
 }
 
 const isOk = (answer) => answer.outcome === "ok";
-const isLost = (answer) => ["late", "error", "gateway"].includes(answer.outcome);
+export const isLost = (answer) => ["late", "error", "gateway"].includes(answer.outcome);
 /** Whether this is the answer of somebody else, be it a page or not. */
 const isForeign = (answer) => ["page", "altered"].includes(answer?.outcome);
-/** Whether the server was gone after a stream had been cut: then that was why. */
-const isGone = (seen) => Boolean(seen.afterCut) && isLost(seen.afterCut);
+/** Whether the server was gone after a stream or a quiet answer had come to no good end: then that was why. */
+export const isGone = (seen) => Boolean(seen.afterCut) && isLost(seen.afterCut);
 /** Whether the server answers as it should, as far as is known: without that nothing works. */
 export const answersNow = (pings = []) => pings.some(isOk) && !isLost(pings.at(-1));
 
@@ -67,7 +67,7 @@ function answers(seen) {
   const found = [...asked(seen), seen.stream, seen.control].map((each) => SIMPLE[each?.outcome]).filter(Boolean);
   found.push(...strangers(seen));
   if (pings.some(isLost) || isGone(seen) || seen.stream?.ending === "shutdown") found.push("unavailable");
-  if (isSlow(seen) || seen.payload?.outcome === "late") found.push("slow");
+  if (isSlow(seen) || (seen.payload?.outcome === "late" && !isGone(seen))) found.push("slow");
   return found;
 }
 
@@ -156,6 +156,8 @@ function refused(seen, stream, control) {
   if (["page", "refused"].includes(control.outcome)) return ["refused-chunks"];
   if (isAnswer) return [];
   if (control.chunks.length && stream.outcome !== "late") return ["time-cap"];
+  // Nobody's network is blamed for what was no trial.
+  if (control.outcome !== "ok" && !isLost(control)) return [];
   return [stream.endedMs > LATE_MS / seen.pace ? "buffering" : "refused-chunks"];
 }
 
@@ -196,7 +198,9 @@ function holds(seen) {
   const isCut = stream && ["ended", "cut"].includes(stream.ending) && stream.chunks.length > 0;
   // What ends a stream on which data flow ends a quiet answer as well, and that is no news.
   if (isCut && stream.endedMs <= hold.seconds * 1000 + LATE_MS / pace) return [];
-  return [hold.outcome === "late" ? "silent-connection" : "idle-cut"];
+  if (hold.outcome === "late") return ["silent-connection"];
+  // What fails at once has not been quiet.
+  return hold.seconds > GIVEN_UP_SECONDS / pace ? ["idle-cut"] : [];
 }
 
 /** Whether a page says that somebody waited for the server in vain. */
@@ -209,13 +213,14 @@ export function tiersOf(causes, catalogue, seen = {}) {
   return Object.fromEntries(TIERS.map((tier) => [tier, verdictOf(tier, causes, catalogue, seen)]));
 }
 
-function verdictOf(tier, causes, catalogue, { stream, hold, pace = 1, pings }) {
+function verdictOf(tier, causes, catalogue, seen) {
+  const { stream, hold, pace = 1, pings } = seen;
   const isUseless = causes.includes("time-cap") && stream && (stream.endedMs / 1000) * pace < USEFUL_SECONDS;
   const failing = causes.filter((code) => catalogue[code].fails.includes(tier) || (code === "time-cap" && tier === "sse" && isUseless));
   const limiting = causes.filter((code) => catalogue[code].limits.includes(tier) && !failing.includes(code));
   if (failing.length) return { verdict: "fails", causes: [...failing, ...limiting] };
   // Nobody has seen a tier work, be it with limits, where the server's answers do not come.
-  if (!answersNow(pings)) return { verdict: "unknown", causes: limiting };
+  if (!answersNow(pings) || isGone(seen)) return { verdict: "unknown", causes: limiting };
   if (tier === "sse" && !stream?.chunks.length) return { verdict: "unknown", causes: limiting };
   if (limiting.length) return { verdict: "limited", causes: limiting };
   return { verdict: tier === "long-poll" && hold?.outcome !== "ok" ? "unknown" : "works", causes: [] };

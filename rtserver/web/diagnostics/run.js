@@ -5,7 +5,7 @@
  */
 
 import { ask, listen } from "./asking.js";
-import { canGoOn, isInTurn, judge } from "./judge.js";
+import { canGoOn, isGone, isInTurn, isLost, judge } from "./judge.js";
 
 const PINGS = 6;
 const PING_DEADLINE = 10_000;
@@ -62,6 +62,8 @@ export class Check {
     } else {
       await Promise.all([stream(), hold()]);
     }
+    // What has been gone once may be back by now: that explains it all the same.
+    if (this.seen.hold && isLost(this.seen.hold) && !isGone(this.seen)) await this._askWhetherGone();
     this._tell(1);
     return this.seen;
   }
@@ -178,13 +180,15 @@ export class Check {
     const lasts = this._ms(CHUNKS * CHUNK_INTERVAL);
     const timer = setInterval(() => this._tell(0.12 + 0.85 * Math.min(1, (performance.now() - beganAt) / lasts)), 500);
     seen.stream = await this._listen("text/event-stream", CHUNKS);
-    if (seen.stream.outcome === "ok") {
-      if (["ended", "cut"].includes(seen.stream.ending)) seen.afterCut = await this._network(newNonce());
-    } else if (seen.stream.outcome !== "busy") {
-      // Whether it is the type or the stream that is not let through.
-      seen.control = await this._listen("text/plain", CONTROL_CHUNKS);
-    }
+    const isBusy = seen.stream.outcome === "busy";
+    // Whether it is the type or the stream that is not let through.
+    if (seen.stream.outcome !== "ok" && !isBusy) seen.control = await this._listen("text/plain", CONTROL_CHUNKS);
+    if (!isBusy && ![seen.stream, seen.control].some((each) => each?.ending === "done")) await this._askWhetherGone();
     clearInterval(timer);
+  }
+
+  async _askWhetherGone() {
+    if (!this._signal.aborted) this.seen.afterCut = await this._network(newNonce());
   }
 
   async _hold() {

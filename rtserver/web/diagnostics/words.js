@@ -4,7 +4,7 @@
  * Pure: observations in, text out.
  */
 
-import { answersNow, isSlow, lags, missing } from "./judge.js";
+import { answersNow, isGone, isSlow, lags, missing } from "./judge.js";
 
 export const STEPS = {
   reach: "Reaching the server", content: "Headers, caches and clock", pair: "Two requests at once",
@@ -119,12 +119,13 @@ export function addressed(text, { protocol, host, hostname, port }) {
 const NOT_NOW = "The application waits and goes on by itself; check again in a few minutes.";
 
 /** Return [headline, summary] of a whole check. */
-export function headlineOf({ causes, tiers, steps }, { pings = [] }) {
+export function headlineOf({ causes, tiers, steps }, seen) {
+  const { pings = [] } = seen;
   const verdicts = Object.values(tiers).map((each) => each.verdict);
   if (causes.includes("signed-out")) return ["Only part could be checked", "The server does not know who asks."];
   if (verdicts.every((each) => each === "fails")) return ["It does not work from here", "None of the ways works. What to ask for stands below."];
   if (!pings.some((each) => each.outcome === "ok")) return nothingCame(causes, pings);
-  if (!answersNow(pings)) return ["It does not work now", `The server was there, and then not. ${NOT_NOW}`];
+  if (!answersNow(pings) || isGone(seen)) return ["It does not work now", `The server was there, and then not. ${NOT_NOW}`];
   const isTroubled = steps.some((each) => each.state === "bad");
   if (!causes.length && isTroubled) return ["Not all of it worked", "What failed stands below, and nothing explains it: check again."];
   if (verdicts.includes("unknown") || (!causes.length && steps.some((each) => each.state !== "good"))) return ["Only part could be checked", "What was not stands below. Check again in a minute."];
