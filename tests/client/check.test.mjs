@@ -402,6 +402,19 @@ test("plain text that could not be tried says nothing of chunks", () => {
   assert.deepEqual(found({ stream: failed, control: { outcome: "error", chunks: [], ending: "cut", endedMs: 100 } }), ["refused-chunks"]);
 });
 
+test("a gateway that waited in vain for a quiet answer is not the server, whatever it says", async (context) => {
+  const unavailable = (seconds, isOwn) => told(sound({ hold: hold({ outcome: "unavailable", status: 503, seconds, isOwn }) }));
+  const { causes, headline, tiers } = unavailable(30, false);
+  assert.deepEqual([causes, headline, tiers["short-poll"].verdict], [["idle-cut"], "It works, with limits", "works"]);
+  assert.deepEqual(unavailable(30, true).causes, ["unavailable"]);
+  assert.deepEqual(unavailable(0.1, false).causes, ["unavailable"]);
+  for (const [type, body, isOwn] of [["text/html", "<p>", false], [PROBLEM, '{"type": "about:blank"}', false], [PROBLEM, problem("draining"), true]]) {
+    behind(context, () => answered(body, 503, type));
+    const seen = await ask("api/diagnostics/hold", { deadlineMs: 1000, signal });
+    assert.deepEqual([seen.outcome, seen.isOwn], ["unavailable", isOwn]);
+  }
+});
+
 test("a quiet answer that fails at once is no quiet connection that was cut", () => {
   for (const outcome of ["error", "gateway"]) {
     const { causes, headline } = told(sound({ hold: hold({ outcome, status: 502, seconds: 0.1 }) }));

@@ -57,10 +57,9 @@ async function slugOf(response, type) {
   }
 }
 
-/** What an answer is that is not the one hoped for, by its status and type; null if it may be the right one. */
-async function refusal(response, type) {
+/** What an answer is that is not the one hoped for, by its status, type and problem; null if it may be the right one. */
+function refusal(response, type, slug) {
   const { status } = response;
-  const slug = await slugOf(response, type);
   // 511: a network that wants a sign-in says so itself (RFC 6585 section 6).
   if (response.type === "opaqueredirect" || (status >= 300 && status < 400) || status === 511) return "redirect";
   if (BUSY.includes(slug)) return "busy";
@@ -78,19 +77,23 @@ async function refusal(response, type) {
 /**
  * Ask for JSON.  `outcome` is "ok", "page" (somebody else's, whatever its type), "redirect", "signed-out",
  * "proxy-sign-in", "too-many", "unavailable", "gateway", "refused" and "busy" (by the server itself), "altered" (JSON that
- * is none, or content that does not fit), "late" or "error"; `seconds` is how long that took.
+ * is none, or content that does not fit), "late" or "error"; `seconds` is how long that took, and `isOwn` says that it is a
+ * problem of the server itself.
  *
  * `fits(content, bytes)` tells whether that is what was asked for: of a network with a filter in it nothing is certain.
  */
 export async function ask(path, { deadlineMs, signal, fits = () => true, ...options }) {
   const limit = deadline(deadlineMs, signal);
   const beganAt = performance.now();
-  const seen = { outcome: "error", status: 0, body: null, headers: {}, seconds: 0, path };
+  const seen = { outcome: "error", status: 0, body: null, headers: {}, isOwn: false, seconds: 0, path };
   try {
     const response = await begin(path, { headers: { Accept: "application/json", ...options.headers }, token: options.token }, limit.signal);
     seen.headers = Object.fromEntries(response.headers);
     seen.status = response.status;
-    const refused = await refusal(response, seen.headers["content-type"] ?? "");
+    const type = seen.headers["content-type"] ?? "";
+    const slug = await slugOf(response, type);
+    seen.isOwn = slug !== "";
+    const refused = refusal(response, type, slug);
     const text = refused === "redirect" || response.bodyUsed ? "" : await response.text();
     seen.bytes = text.length;
     seen.outcome = refused ?? taken(seen, text, fits, options.parse !== false);
@@ -142,7 +145,7 @@ export async function listen(path, { type, silentMs, deadlineMs, signal, token, 
     seen.status = response.status;
     seen.type = response.headers.get("content-type") ?? "";
     seen.encoding = response.headers.get("content-encoding") ?? "";
-    const refused = await refusal(response, seen.type);
+    const refused = refusal(response, seen.type, await slugOf(response, seen.type));
     seen.outcome = refused ?? "ok";
     if (refused) {
       seen.ending = "refused";

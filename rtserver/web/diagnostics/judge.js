@@ -64,7 +64,9 @@ function asked(seen) {
 function answers(seen) {
   const pings = seen.pings ?? [];
   if (pings.length && pings.every(isLost)) return [pings.some((each) => each.outcome === "gateway") ? "gateway-error" : "unreachable"];
-  const found = [...asked(seen), seen.stream, seen.control].map((each) => SIMPLE[each?.outcome]).filter(Boolean);
+  // What became of a quiet answer that was waited for in vain is told by `holds`.
+  const told = asked(seen).filter((each) => each !== seen.hold || !isGivenUp(each, seen.pace));
+  const found = [...told, seen.stream, seen.control].map((each) => SIMPLE[each?.outcome]).filter(Boolean);
   found.push(...strangers(seen));
   if (pings.some(isLost) || isGone(seen) || seen.stream?.ending === "shutdown") found.push("unavailable");
   if (isSlow(seen) || (seen.payload?.outcome === "late" && !isGone(seen))) found.push("slow");
@@ -191,8 +193,9 @@ export function lags(chunks) {
 
 function holds(seen) {
   const { hold, stream, pace } = seen;
-  if (!hold || isGone(seen) || !(isLost(hold) || isForeign(hold))) return [];
-  if (isForeign(hold) && !isGivenUp(hold, pace)) {
+  if (!hold || isGone(seen)) return [];
+  if (!isLost(hold) && !isGivenUp(hold, pace)) {
+    if (!isForeign(hold)) return [];
     return quick(seen).some((each) => each.outcome === "altered" || isBlocked(each)) ? [] : ["refused-waiting"];
   }
   const isCut = stream && ["ended", "cut"].includes(stream.ending) && stream.chunks.length > 0;
@@ -203,9 +206,10 @@ function holds(seen) {
   return hold.seconds > GIVEN_UP_SECONDS / pace ? ["idle-cut"] : [];
 }
 
-/** Whether a page says that somebody waited for the server in vain. */
-function isGivenUp({ outcome, status, seconds }, pace) {
-  return outcome === "page" && (status === 408 || status >= 500) && seconds > GIVEN_UP_SECONDS / pace;
+/** Whether an answer that is not the server's says that somebody waited for the server in vain. */
+export function isGivenUp({ outcome, status, seconds, isOwn }, pace) {
+  if (seconds <= GIVEN_UP_SECONDS / pace) return false;
+  return outcome === "page" ? status === 408 || status >= 500 : outcome === "unavailable" && !isOwn;
 }
 
 /** Return {tier: {verdict, causes}} for these causes; `catalogue` says which tiers each fails or limits. */

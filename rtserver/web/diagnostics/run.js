@@ -5,7 +5,7 @@
  */
 
 import { ask, listen } from "./asking.js";
-import { canGoOn, isGone, isInTurn, isLost, judge } from "./judge.js";
+import { canGoOn, isGivenUp, isGone, isInTurn, isLost, judge } from "./judge.js";
 
 const PINGS = 6;
 const PING_DEADLINE = 10_000;
@@ -63,7 +63,8 @@ export class Check {
       await Promise.all([stream(), hold()]);
     }
     // What has been gone once may be back by now: that explains it all the same.
-    if (this.seen.hold && isLost(this.seen.hold) && !isGone(this.seen)) await this._askWhetherGone();
+    const { hold: held } = this.seen;
+    if (held && (isLost(held) || isGivenUp(held, this._pace)) && !isGone(this.seen)) await this._askWhetherGone();
     this._tell(1);
     return this.seen;
   }
