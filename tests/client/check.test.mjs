@@ -61,6 +61,19 @@ test("what is punctual and whole has no cause", () => assert.deepEqual(found({})
 
 test("one stall of six seconds is no burst", () => {
   assert.deepEqual(found({ stream: stream((at) => Math.max(0, at > 9000 ? 15_000 - at : 0)) }), []);
+  // Of few parts it is a good share.
+  const { chunks, ...rest } = stream(stalled(6000, 3100));
+  const cut = { ...rest, chunks: chunks.filter((each) => each.serverMs < 11_500), ending: "cut", endedMs: 12_000 };
+  assert.deepEqual(found({ stream: cut }), ["time-cap"]);
+});
+
+/** How late each part is where nothing comes for `milliseconds` from each of these times on. */
+const stalled = (milliseconds, ...from) => (at) => Math.max(0, ...from.filter((each) => at > each).map((each) => each + milliseconds - at));
+
+test("two stalls of five seconds are no bursts, three are, and so is one that lasts", () => {
+  assert.deepEqual(found({ stream: stream(stalled(5000, 7900, 25_500)) }), []);
+  assert.deepEqual(found({ stream: stream(stalled(5000, 7000, 17_000, 28_000)) }), ["bursts"]);
+  assert.deepEqual(found({ stream: stream(stalled(16_000, 7000)) }), ["bursts"]);
 });
 
 test("parts that come together every five seconds are bursts", () => {

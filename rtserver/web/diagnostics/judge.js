@@ -12,6 +12,9 @@ export const TIERS = ["sse", "long-poll", "short-poll"];
 const LATE_MS = 2500;
 /** So many late ones are no accident. */
 const MANY = 4;
+/** Nor are they if they are this share of all, or come in this many groups: a line may stall once or twice. */
+const MUCH = 1 / 3;
+const GROUPS = 3;
 /** Two answers of one second each that end so far apart were given one after the other. */
 const IN_TURN_MS = 800;
 const SLOW_SECONDS = 1;
@@ -178,10 +181,17 @@ function delays({ chunks, reads, encoding, endedMs }, pace) {
   // Nobody can wait for a stream and have it sooner than it was sent.
   if (endedMs < span / 2) return "cached-answers";
   if (lags(chunks).filter((each) => each > LATE_MS / pace).length < MANY) return null;
+  if (!isUsual(lags(chunks).map((each) => each > LATE_MS / pace))) return null;
   if (encoding) return "compressed-without-flush";
   const isWhole = chunks.at(-1).atMs - chunks[0].atMs < span / 4;
   const isDripping = reads.length > chunks.length / 2 && reads.at(-1) - reads[0] > span / 2;
   return isWhole && !isDripping ? "buffering" : "bursts";
+}
+
+/** Whether chunks were late as a rule, and not by a stall or two. */
+function isUsual(late) {
+  const groups = late.filter((each, index) => each && !late[index - 1]).length;
+  return late.filter(Boolean).length >= late.length * MUCH || groups >= GROUPS;
 }
 
 /** Return by how much each chunk was later than the most punctual one, in milliseconds. */
