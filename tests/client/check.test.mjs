@@ -435,3 +435,15 @@ test("a quiet answer that fails at once is no quiet connection that was cut", ()
     assert.deepEqual(found({ hold: hold({ outcome, status: 502, seconds: 6 }) }), ["idle-cut"]);
   }
 });
+
+test("a sign-in that one request is led to among good ones is in the way of its tier alone", () => {
+  const redirect = { outcome: "redirect", status: 0, seconds: 0.1 };
+  const verdicts = (more) => inShort(told(sound(more)));
+  const led = stream(() => 0, { outcome: "redirect", chunks: [], ending: "refused" });
+  assert.deepEqual(verdicts({ hold: redirect }), [["sign-in-page"], "It works, with limits", ["works", "fails", "works"]]);
+  assert.deepEqual(verdicts({ stream: led }), [["sign-in-page"], "It works, but not at its best", ["fails", "works", "works"]]);
+  assert.deepEqual(verdicts({ payload: redirect }), [["sign-in-page"], "It works, with limits", ["works", "works", "fails"]]);
+  assert.deepEqual(verdicts({ pings: [ping(), redirect, ping()] })[2], ["works", "works", "fails"]);
+  // All of them from then on.
+  assert.deepEqual(verdicts({ pings: [ping(), redirect] })[2], ["fails", "fails", "fails"]);
+});

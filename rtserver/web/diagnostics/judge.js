@@ -227,10 +227,20 @@ export function tiersOf(causes, catalogue, seen = {}) {
   return Object.fromEntries(TIERS.map((tier) => [tier, verdictOf(tier, causes, catalogue, seen)]));
 }
 
+/** The answers that show what becomes of each tier. */
+const PROBES = { sse: ({ stream, control }) => [stream, control], "long-poll": ({ pair = [], hold }) => [...pair, hold], "short-poll": quick };
+
+/** Whether a cause is in this tier's way: a sign-in that only some requests are led to is in that of theirs alone. */
+function isMet(code, tier, seen) {
+  const { pings = [] } = seen;
+  if (code !== SIMPLE.redirect || !pings.some(isOk) || pings.at(-1).outcome === "redirect") return true;
+  return PROBES[tier](seen).some((each) => each?.outcome === "redirect");
+}
+
 function verdictOf(tier, causes, catalogue, seen) {
   const { stream, hold, pace = 1, pings } = seen;
   const isUseless = causes.includes("time-cap") && stream && (stream.endedMs / 1000) * pace < USEFUL_SECONDS;
-  const failing = causes.filter((code) => catalogue[code].fails.includes(tier) || (code === "time-cap" && tier === "sse" && isUseless));
+  const failing = causes.filter((code) => (catalogue[code].fails.includes(tier) && isMet(code, tier, seen)) || (code === "time-cap" && tier === "sse" && isUseless));
   const limiting = causes.filter((code) => catalogue[code].limits.includes(tier) && !failing.includes(code));
   if (failing.length) return { verdict: "fails", causes: [...failing, ...limiting] };
   // Nobody has seen a tier work, be it with limits, where the server's answers do not come.
