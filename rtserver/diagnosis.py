@@ -175,7 +175,8 @@ CAUSES: dict[str, Cause] = {
         "Headers are removed on the way",
         "Headers that were sent did not arrive. The application keeps its place in the address as well and goes on.",
         "Please pass these headers to and from {host} unchanged: Accept, Authorization, Cache-Control, Content-Type, "
-        "Cookie, ETag, If-Modified-Since, If-None-Match, Last-Event-ID, Last-Modified, Retry-After, Set-Cookie.",
+        "Cookie, ETag, If-Modified-Since, If-None-Match, Last-Event-ID, Last-Modified, Retry-After, Set-Cookie, "
+        "X-Content-Type-Options.",
         limits=TIERS,
     ),
     "cached-answers": Cause(
@@ -205,7 +206,8 @@ CAUSES: dict[str, Cause] = {
     "slow": Cause(
         "The network is slow",
         "A small request took more than a second, or a quarter of a megabyte more than 20. Everything works, later.",
-        "Please check the route to {host}: round trips over one second are unusual even through a VPN and a proxy.",
+        "Please check the route to {host}: round trips over one second, and less than 100 kilobits a second, are "
+        "unusual even through a VPN and a proxy.",
         limits=TIERS,
     ),
     "rate-limited": Cause(

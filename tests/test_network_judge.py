@@ -150,7 +150,7 @@ def test_history_that_waits_for_a_tier_is_found() -> None:
     record = recovered()
     record.first_data_at = 10.5
 
-    assert judge(record) == ["held back (Chromium): saw the first event after 10.5 s, allowed are 5"]
+    assert judge(record) == ["held back (Chromium): saw the first event after 10.5 s, allowed are 3"]
 
 
 def test_a_row_that_failed_says_why() -> None:
