@@ -10,9 +10,9 @@ export const TIERS = ["sse", "long-poll", "short-poll"];
 
 /** A chunk that is later than this, compared with the most punctual one, was held back. */
 const LATE_MS = 2500;
-/** So many late ones are no accident. */
+/** Fewer late ones than this are an accident. */
 const MANY = 4;
-/** Nor are they if they are this share of all, or come in this many groups: a line may stall once or twice. */
+/** And so are those that are neither this share of all nor come in this many groups: a line may stall once or twice. */
 const MUCH = 1 / 3;
 const GROUPS = 3;
 /** Two answers of one second each that end so far apart were given one after the other. */
